@@ -1,0 +1,145 @@
+package s3gw
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/versity/versitygw/backend/meta"
+)
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestRunServesUntilTheContextIsDoneAndRestoresTheWorkingDirectory(t *testing.T) {
+	before, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	// Twice: a server that has ended leaves room for the next, on the same data.
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		ready, done := make(chan struct{}), make(chan error, 1)
+		cfg := Config{Addr: freeAddr(t), Dir: dir, AccessKey: "access", SecretKey: "secret", Ready: func() { close(ready) }}
+		go func() { done <- Run(ctx, cfg) }()
+		select {
+		case <-ready:
+		case err := <-done:
+			t.Fatalf("Run ended: %v", err)
+		}
+
+		res, err := http.Get("http://" + cfg.Addr + DefaultHealthPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("health: %s", res.Status)
+		}
+		res, err = http.Get("http://" + cfg.Addr + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if res.StatusCode != http.StatusForbidden {
+			t.Errorf("a request without keys: %s, want 403", res.Status)
+		}
+
+		second := cfg
+		second.Addr, second.Ready = freeAddr(t), nil
+		if err := Run(ctx, second); !errors.Is(err, ErrRunning) {
+			t.Errorf("a second Run: %v, want ErrRunning", err)
+		}
+
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run after its context was done: %v", err)
+		}
+		after, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after != before {
+			t.Errorf("the working directory is %s afterwards, was %s", after, before)
+		}
+	}
+}
+
+func TestRunRefusesABusyAddress(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	err = Run(t.Context(), Config{Addr: l.Addr().String(), Dir: t.TempDir(), AccessKey: "access", SecretKey: "secret"})
+	if err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("Run on a busy port: %v", err)
+	}
+}
+
+func TestRunNamesWhatIsMissing(t *testing.T) {
+	whole := Config{Addr: "127.0.0.1:1", Dir: "x", AccessKey: "a", SecretKey: "s"}
+	for want, spoil := range map[string]func(*Config){
+		"Addr":       func(c *Config) { c.Addr = "127.0.0.1:0" },
+		"Dir":        func(c *Config) { c.Dir = "" },
+		"SecretKey":  func(c *Config) { c.SecretKey = "" },
+		"HealthPath": func(c *Config) { c.HealthPath = "health" },
+	} {
+		cfg := whole
+		spoil(&cfg)
+		if err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("without %s: %v", want, err)
+		}
+	}
+}
+
+func TestMetadataGoesWhereTheFileSystemKeepsIt(t *testing.T) {
+	with := func(string) error { return nil }
+	without := func(string) error { return errors.New("operation not supported") }
+	isSidecar := func(m meta.MetadataStorer) bool { _, ok := m.(meta.SideCar); return ok }
+
+	dir := t.TempDir()
+	objects, side := filepath.Join(dir, ObjectsDir), filepath.Join(dir, MetadataDir)
+	if err := os.Mkdir(objects, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := metadata(objects, side, with); err != nil || isSidecar(m) {
+		t.Errorf("with extended attributes: %T, %v", m, err)
+	}
+	if _, err := os.Stat(side); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a folder for metadata was made without need: %v", err)
+	}
+
+	if m, err := metadata(objects, side, without); err != nil || !isSidecar(m) {
+		t.Errorf("without extended attributes: %T, %v", m, err)
+	}
+	if m, err := metadata(objects, side, with); err != nil || !isSidecar(m) {
+		t.Errorf("the first choice does not stay: %T, %v", m, err)
+	}
+
+	if err := os.Remove(side); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(objects, "bucket"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := metadata(objects, side, without); err == nil || !strings.Contains(err.Error(), "rsync -aX") {
+		t.Errorf("objects that came without their attributes: %v", err)
+	}
+}
