@@ -1,0 +1,275 @@
+// Package jpegfile reads what the markers of a JPEG file say, before anything is decoded: that it is one, that it is whole,
+// of a kind that every decoder of this server takes, and of a size that is worth decoding. It finds the EXIF segment.
+//
+// It may import services/spi for the typed error. The format is ITU-T T.81 (sections B.1 and B.2), and Exif 2.3 (4.5.4) for
+// the APP1 segment.
+package jpegfile
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+)
+
+// Limits. A file beyond them is refused.
+const (
+	MaxPixels = 50_000_000
+	// MaxScans bounds the time that a progressive picture takes: every scan visits every block, however few bytes it has.
+	// Encoders make about ten.
+	MaxScans = 64
+	// maxSegments bounds the walk over files that are nothing but headers. A picture has about ten.
+	maxSegments = 1000
+)
+
+// Info is what the markers say.
+type Info struct {
+	Width, Height int  // pixels
+	Components    int  // 1: grey, 3: colour
+	Progressive   bool // every coefficient must be held in memory until the last scan
+	Scans         int
+	EXIF          []byte // the TIFF structure of the first Exif segment, inside the file's bytes; nil where there is none
+}
+
+// Markers, by their second byte (T.81, table B.1).
+const (
+	sof0  = 0xc0
+	sof1  = 0xc1
+	sof2  = 0xc2
+	dht   = 0xc4
+	rst0  = 0xd0
+	rst7  = 0xd7
+	soi   = 0xd8
+	eoi   = 0xd9
+	sos   = 0xda
+	dqt   = 0xdb
+	dri   = 0xdd
+	app0  = 0xe0
+	app1  = 0xe1
+	app15 = 0xef
+	com   = 0xfe
+)
+
+var exifHeader = []byte("Exif\x00\x00")
+
+// Check walks over the markers from the first to the last. CodeInvalid, with the reason, where the file is not a whole
+// JPEG with Huffman coding, 8 bits a sample, one or three components and at most [MaxPixels]. It does not look at the
+// coded data itself: only decoding shows whether that is sound. What follows the end marker is not looked at either, as
+// no decoder does.
+func Check(file []byte) (Info, error) {
+	if err := checkKind(file); err != nil {
+		return Info{}, err
+	}
+	w := walker{file: file, at: 2}
+	for range maxSegments {
+		marker, err := w.marker()
+		if err != nil {
+			return Info{}, err
+		}
+		switch {
+		case marker == eoi:
+			return w.info, w.finish()
+		case marker == sof0, marker == sof1, marker == sof2:
+			err = w.frame(marker)
+		case marker == sos:
+			err = w.scan()
+		case marker == app1:
+			err = w.app1()
+		case marker == dht, marker == dqt, marker == dri, marker == com, app0 <= marker && marker <= app15:
+			_, err = w.segment()
+		default:
+			err = unsupported(marker)
+		}
+		if err != nil {
+			return Info{}, err
+		}
+	}
+	return Info{}, invalid("the JPEG has more than %d segments", maxSegments)
+}
+
+func checkKind(file []byte) error {
+	const start = "\xff\xd8"
+	switch {
+	case len(file) == 0:
+		return invalid("the file is empty")
+	case bytes.HasPrefix(file, []byte(start)):
+		return nil
+	case bytes.HasPrefix(file, []byte("\x89PNG")):
+		return invalid("the file is a PNG, not a JPEG")
+	}
+	return invalid("the file is not a JPEG: it begins with %q, not with %q", file[:min(len(file), 8)], start)
+}
+
+func unsupported(marker byte) error {
+	switch {
+	case marker == 0xc3, 0xc5 <= marker && marker <= 0xc7:
+		return invalid("the JPEG is lossless or hierarchical; only baseline and progressive ones are taken")
+	case 0xc9 <= marker && marker <= 0xcf:
+		return invalid("the JPEG has arithmetic coding; only Huffman coding is taken")
+	case marker == soi:
+		return invalid("the JPEG is damaged: it begins a second time")
+	case rst0 <= marker && marker <= rst7:
+		return invalid("the JPEG is damaged: a restart marker stands where a segment should begin")
+	}
+	return invalid("the JPEG is damaged or of an unknown kind: there is a marker %#x in it", marker)
+}
+
+func invalid(format string, args ...any) error { return spi.Errorf(spi.CodeInvalid, format, args...) }
+
+var errCut = spi.Errorf(spi.CodeInvalid, "the JPEG is cut short")
+
+type walker struct {
+	file    []byte
+	at      int // <= len(file)
+	info    Info
+	ids     [3]byte // of the components
+	scanned [3]bool
+}
+
+// marker reads the next marker and any fill bytes before it.
+func (w *walker) marker() (byte, error) {
+	if w.at >= len(w.file) {
+		return 0, errCut
+	}
+	if w.file[w.at] != 0xff {
+		return 0, invalid("the JPEG is damaged: no marker where the next segment should begin")
+	}
+	for ; w.at < len(w.file); w.at++ {
+		if b := w.file[w.at]; b != 0xff {
+			w.at++
+			return b, nil
+		}
+	}
+	return 0, errCut
+}
+
+// segment gives the payload of the segment whose marker was just read.
+func (w *walker) segment() ([]byte, error) {
+	rest := w.file[w.at:]
+	if len(rest) < 2 {
+		return nil, errCut
+	}
+	n := int(binary.BigEndian.Uint16(rest))
+	switch {
+	case n < 2:
+		return nil, invalid("the JPEG is damaged: a segment of impossible length")
+	case n > len(rest):
+		return nil, errCut
+	}
+	w.at += n
+	return rest[2:n], nil
+}
+
+func (w *walker) app1() error {
+	p, err := w.segment()
+	if err == nil && w.info.EXIF == nil {
+		if tiff, ok := bytes.CutPrefix(p, exifHeader); ok {
+			w.info.EXIF = tiff
+		}
+	}
+	return err
+}
+
+// frame reads the frame header (T.81, B.2.2).
+func (w *walker) frame(marker byte) error {
+	p, err := w.segment()
+	if err != nil {
+		return err
+	}
+	if w.info.Components != 0 {
+		return invalid("the JPEG is damaged: it has two frame headers")
+	}
+	if len(p) < 6 || len(p) != 6+3*int(p[5]) {
+		return invalid("the JPEG is damaged: a frame header of the wrong length")
+	}
+	height, width, n := int(binary.BigEndian.Uint16(p[1:])), int(binary.BigEndian.Uint16(p[3:])), int(p[5])
+	switch {
+	case p[0] != 8:
+		return invalid("the JPEG has %d bits a sample; only 8 are taken", p[0])
+	case n != 1 && n != 3:
+		return invalid("the JPEG has %d components; only 1 (grey) and 3 (colour) are taken", n)
+	case width == 0 || height == 0:
+		return invalid("the JPEG's header says %d x %d pixels", width, height)
+	case width*height > MaxPixels:
+		return invalid("the JPEG has %d x %d pixels; at most %d megapixels are taken", width, height, MaxPixels/1_000_000)
+	}
+	w.info.Width, w.info.Height, w.info.Components, w.info.Progressive = width, height, n, marker == sof2
+	for i := range n {
+		c := p[6+3*i:]
+		w.ids[i] = c[0]
+		if bytes.IndexByte(w.ids[:i], c[0]) >= 0 {
+			return invalid("the JPEG is damaged: two components with one name")
+		}
+	}
+	if n == 3 {
+		return checkSampling(p[7], p[10], p[13])
+	}
+	return nil
+}
+
+// checkSampling takes the sampling factors (horizontal in the upper half, vertical in the lower) that all decoders here
+// know: luma whole, both chroma components alike and at 1, 1/2 or 1/4 of it across and 1 or 1/2 down.
+func checkSampling(y, cb, cr byte) error {
+	yh, yv, ch, cv := y>>4, y&15, cb>>4, cb&15
+	known := func(f byte) bool { return f == 1 || f == 2 || f == 4 }
+	if !known(yh) || !known(yv) || !known(ch) || !known(cv) || yv == 4 || cb != cr || yh%ch != 0 || yv%cv != 0 {
+		return invalid("the JPEG has sampling factors %#x, %#x, %#x, which are not taken", y, cb, cr)
+	}
+	return nil
+}
+
+// scan reads a scan's header (T.81, B.2.3) and goes to the marker behind its coded data.
+func (w *walker) scan() error {
+	p, err := w.segment()
+	if err != nil {
+		return err
+	}
+	n := w.info.Components
+	if n == 0 {
+		return invalid("the JPEG is damaged: a scan before the frame header")
+	}
+	if w.info.Scans++; w.info.Scans > MaxScans {
+		return invalid("the JPEG has more than %d scans", MaxScans)
+	}
+	if len(p) < 1 || len(p) != 4+2*int(p[0]) || p[0] < 1 || int(p[0]) > n {
+		return invalid("the JPEG is damaged: a scan header of the wrong length")
+	}
+	for i := range int(p[0]) {
+		c := bytes.IndexByte(w.ids[:n], p[1+2*i])
+		if c < 0 {
+			return invalid("the JPEG is damaged: a scan of a component that is not there")
+		}
+		if w.scanned[c] && !w.info.Progressive {
+			return invalid("the JPEG is damaged: a component is there twice")
+		}
+		w.scanned[c] = true
+	}
+	for {
+		i := bytes.IndexByte(w.file[w.at:], 0xff)
+		if i < 0 || w.at+i+1 >= len(w.file) {
+			w.at = len(w.file)
+			return errCut
+		}
+		w.at += i
+		switch b := w.file[w.at+1]; {
+		case b == 0, rst0 <= b && b <= rst7:
+			w.at += 2
+		case b == 0xff: // a fill byte, before what is either of these or a marker
+			w.at++
+		default:
+			return nil
+		}
+	}
+}
+
+func (w *walker) finish() error {
+	if w.info.Components == 0 {
+		return invalid("the JPEG holds no picture")
+	}
+	for i := range w.info.Components {
+		if !w.scanned[i] {
+			return invalid("the JPEG is cut short: it lacks some of its components")
+		}
+	}
+	return nil
+}

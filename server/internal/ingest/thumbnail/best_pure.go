@@ -1,0 +1,5 @@
+//go:build !(cgo && turbojpeg)
+
+package thumbnail
+
+var best engine = pure{}
