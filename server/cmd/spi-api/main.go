@@ -1,0 +1,94 @@
+// Command spi-api is the API server of the production stack. Its configuration comes from the environment; .env comments
+// every variable.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/sticky-pi/sticky-pi-server/server"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/buildinfo"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/config"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/logging"
+)
+
+type commands struct {
+	Serve       serveCmd         `cmd:"" help:"Serve the API until a signal; brings the database up to date first."`
+	Migrate     migrateCmd       `cmd:"" help:"Bring the database up to date and stop."`
+	Healthcheck healthcheckCmd   `cmd:"" help:"Ask the API on this machine whether it lives; exit 1 if not."`
+	Version     kong.VersionFlag `help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var cmd commands
+	k := kong.Parse(&cmd, kong.Name("spi-api"), kong.Description("The API of the Sticky Pi server."),
+		kong.Vars{"version": buildinfo.Version}, kong.BindTo(ctx, (*context.Context)(nil)))
+	if err := k.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "spi-api:", err)
+		os.Exit(1) //nolint:gocritic // the signal handler needs no undoing at the end
+	}
+}
+
+type serveCmd struct{}
+
+func (serveCmd) Run(ctx context.Context) error {
+	src := config.Load()
+	cfg := server.ConfigFrom(src)
+	log := logging.New(os.Stderr, logging.Options{Debug: src.Bool("DEBUG", false), JSON: true})
+	if err := src.Err(); err != nil {
+		return err
+	}
+	s, err := server.New(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "serving", "address", s.Addr().String(), "version", buildinfo.Version)
+	return s.Run(ctx, func() { log.InfoContext(ctx, "ready") })
+}
+
+type migrateCmd struct{}
+
+func (migrateCmd) Run(ctx context.Context) error {
+	src := config.Load()
+	cfg := server.Config{MariaDB: server.MariaDBFrom(src)}
+	if err := src.Err(); err != nil {
+		return err
+	}
+	return server.Migrate(ctx, cfg)
+}
+
+type healthcheckCmd struct{}
+
+func (healthcheckCmd) Run(ctx context.Context) error {
+	src := config.Load()
+	url := fmt.Sprintf("http://127.0.0.1:%d/healthz", src.Port("API_PORT", 8080))
+	if err := src.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	reply, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reply.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(reply.Body, 1<<10))
+	if reply.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, reply.Status)
+	}
+	return nil
+}

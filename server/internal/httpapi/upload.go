@@ -1,0 +1,258 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"os"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest"
+	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+)
+
+// Bounds of uploads beside MaxBody. Together they bound the memory that uploads take: forms being worked on times
+// inMemory, and largeFiles.
+const (
+	uploadsAtOnce = 32        // forms that are read and stored at a time; those beyond wait with their bytes on the network
+	inMemory      = 4 << 20   // bytes of a form's files kept in memory; the rest waits in temporary files
+	largeFiles    = 128 << 20 // bytes of files from temporary files that are worked on at a time
+)
+
+// Bounds of a multipart form.
+const (
+	maxParts    = 20_000
+	maxPartName = 256 // bytes
+	maxPartText = 256 // bytes of a part that is no file
+)
+
+// md5Suffix, behind a file's name, is the name of the field with its checksum.
+const md5Suffix = ".md5"
+
+// part is one file of a form, in memory or in a temporary file.
+type part struct {
+	name string
+	data []byte
+	file *os.File
+	size int64
+}
+
+func (p *part) bytes() ([]byte, error) {
+	if p.file == nil {
+		return p.data, nil
+	}
+	b := make([]byte, p.size)
+	if _, err := p.file.ReadAt(b, 0); err != nil {
+		return nil, spi.Wrap(spi.CodeUnavailable, err, "a temporary file of the server cannot be read: try again")
+	}
+	return b, nil
+}
+
+// form is a multipart form that was read whole: a checksum may come after its file, and nothing is stored of a form that
+// does not arrive whole. Its memory is bounded whatever is sent.
+type form struct {
+	files []part
+	md5   map[string]string // by file name
+}
+
+func (f *form) close() {
+	for _, p := range f.files {
+		if p.file != nil {
+			_ = p.file.Close() // its name is gone already: there is nothing left to lose
+		}
+	}
+}
+
+func readForm(r *multipart.Reader) (*form, error) {
+	f := &form{md5: map[string]string{}}
+	left := int64(inMemory)
+	for n := 0; ; n++ {
+		p, err := r.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			return f, nil
+		}
+		if err == nil && n == maxParts {
+			err = spi.Errorf(spi.CodeInvalid, "the form has more than %d parts: send fewer files a request", maxParts)
+		}
+		if err == nil {
+			err = f.add(p, &left)
+		}
+		if err != nil {
+			f.close()
+			return nil, badForm(err)
+		}
+	}
+}
+
+func (f *form) add(p *multipart.Part, left *int64) error {
+	name := p.FormName()
+	switch {
+	case name == "":
+		return spi.Errorf(spi.CodeInvalid, "part %d of the form has no field name: it must be the file's name", len(f.files)+len(f.md5))
+	case len(name) > maxPartName:
+		return spi.Errorf(spi.CodeInvalid, "a field name of the form is longer than %d bytes", maxPartName)
+	}
+	if file, ok := strings.CutSuffix(name, md5Suffix); ok {
+		b, err := io.ReadAll(io.LimitReader(p, maxPartText+1))
+		if err != nil {
+			return err
+		}
+		sum := strings.TrimSpace(string(b))
+		if _, twice := f.md5[file]; twice {
+			return spi.Errorf(spi.CodeInvalid, "the form has the field %.80q twice", name)
+		}
+		if len(sum) != 32 {
+			return spi.Errorf(spi.CodeInvalid, "%.80q: an md5 is 32 hexadecimal digits", name)
+		}
+		f.md5[file] = sum
+		return nil
+	}
+	file := part{name: name}
+	err := file.read(p, left)
+	f.files = append(f.files, file)
+	return err
+}
+
+// read takes the part's bytes into memory as long as left lasts, then into a temporary file.
+func (p *part) read(r io.Reader, left *int64) error {
+	var buf bytes.Buffer
+	n, err := io.Copy(&buf, io.LimitReader(r, *left+1))
+	if err != nil {
+		return err
+	}
+	p.size = n
+	if n <= *left {
+		*left -= n
+		p.data = buf.Bytes()
+		return nil
+	}
+	if p.file, err = os.CreateTemp("", "sticky-pi-upload-*"); err != nil {
+		return spi.Wrap(spi.CodeUnavailable, err, "the server has no room for the upload: try again")
+	}
+	// Without a name it goes away with the process, however that ends.
+	if err := os.Remove(p.file.Name()); err != nil {
+		return spi.Wrap(spi.CodeUnavailable, err, "the server has no room for the upload: try again")
+	}
+	out := diskWriter{p.file}
+	if _, err = buf.WriteTo(out); err == nil {
+		var more int64
+		more, err = io.Copy(out, r)
+		p.size += more
+	}
+	return err
+}
+
+// diskWriter tells a full disk here from a broken connection there.
+type diskWriter struct{ *os.File }
+
+func (w diskWriter) Write(b []byte) (int, error) {
+	n, err := w.File.Write(b)
+	if err != nil {
+		err = spi.Wrap(spi.CodeUnavailable, err, "the server has no room for the upload: try again")
+	}
+	return n, err
+}
+
+func badForm(err error) error {
+	var e *spi.Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return spi.Wrap(spi.CodeInvalid, err, "the form ends too early: nothing of it was stored")
+	}
+	return spi.Wrap(spi.CodeInvalid, err, "the body is not a valid multipart form")
+}
+
+// multipartForm reads the request's form. nil: the body is empty.
+func (a *api) multipartForm(c *gin.Context) (*form, error) {
+	header := c.GetHeader("Content-Type")
+	media, params, err := mime.ParseMediaType(header)
+	if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
+		var one [1]byte
+		if n, err := io.ReadFull(c.Request.Body, one[:]); n == 0 && errors.Is(err, io.EOF) {
+			return nil, nil //nolint:nilnil // no form is not a mistake here: it has no elements
+		}
+		return nil, spi.Errorf(spi.CodeUnsupportedMedia, "files are sent as multipart/form-data, not %.60q", header)
+	}
+	return readForm(multipart.NewReader(c.Request.Body, params["boundary"]))
+}
+
+// putNewImages stores the files one after the other. Those before a failing one stay; the error says which one failed.
+func (a *api) putNewImages(c *gin.Context, by *store.User) error {
+	if err := a.uploads.Acquire(c.Request.Context(), 1); err != nil {
+		return err
+	}
+	defer a.uploads.Release(1)
+	l := newList(c, spi.DateV2)
+	f, err := a.multipartForm(c)
+	if err != nil {
+		return err
+	}
+	if f == nil {
+		return l.end()
+	}
+	defer f.close()
+	if err := f.checksumsMatchFiles(); err != nil {
+		return err
+	}
+	for i := range f.files {
+		image, err := a.putFile(c.Request.Context(), f, &f.files[i], by)
+		if err != nil {
+			return ofFile(i, len(f.files), err)
+		}
+		format := spi.DateV1
+		if _, v2 := f.md5[f.files[i].name]; v2 { // only clients of the second generation send checksums
+			format = spi.DateV2
+		}
+		// not sent before the end: a later file's failure still needs a status
+		l.buf = appendImage(l.row(), &image, format, nil)
+	}
+	return l.end()
+}
+
+func (a *api) putFile(ctx context.Context, f *form, p *part, by *store.User) (store.Image, error) {
+	if p.file != nil {
+		weight := min(p.size, largeFiles)
+		if err := a.large.Acquire(ctx, weight); err != nil {
+			return store.Image{}, err
+		}
+		defer a.large.Release(weight)
+	}
+	data, err := p.bytes()
+	if err != nil {
+		return store.Image{}, err
+	}
+	p.data = nil // no longer needed once this returns
+	return a.Ingest.Put(ctx, ingest.File{Name: p.name, Data: data, MD5: f.md5[p.name]}, by.Username)
+}
+
+func (f *form) checksumsMatchFiles() error {
+	names := make(map[string]bool, len(f.files))
+	for i := range f.files {
+		names[f.files[i].name] = true
+	}
+	for name := range f.md5 {
+		if !names[name] {
+			return spi.Errorf(spi.CodeInvalid, "the form has a checksum %.80q but no file of that name", name+md5Suffix)
+		}
+	}
+	return nil
+}
+
+// ofFile says, where several files were sent, which one failed and what became of the others.
+func ofFile(i, n int, err error) error {
+	var e *spi.Error
+	if n == 1 || !errors.As(err, &e) {
+		return err
+	}
+	named := spi.Wrap(e.Code, err, "file %d of %d: %s (the files before it are stored, those after it are not)", i+1, n, e.Message)
+	named.RetryAfter = e.RetryAfter
+	return named
+}

@@ -1,0 +1,114 @@
+// Package httpserve runs an HTTP server as every service does: bounded headers, time-outs that follow progress rather than
+// size, and a stop that lets requests in flight finish.
+package httpserve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Limits of every server.
+const (
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = 2 * time.Minute // longer than nginx keeps its upstream connections (60 s), so that it never writes to a closed one
+	maxHeaderBytes = 64 << 10
+	// stall is how long a connection may make no progress at all while a body is read or written: a phone on a bad line
+	// passes, somebody who holds connections open does not.
+	stall = 60 * time.Second
+	// Grace is how long requests in flight may take to finish once the server is told to stop.
+	Grace = 30 * time.Second
+)
+
+// Run serves handler on the listener until ctx is done, then closes the listener, waits up to [Grace] for requests in
+// flight and gives nil. It owns the listener.
+func Run(ctx context.Context, log *slog.Logger, l net.Listener, handler http.Handler) error {
+	srv := &http.Server{
+		Handler:           progress(handler),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// Requests live on while the server stops: their context must not end with ctx.
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving on %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), Grace)
+	defer cancel()
+	err := srv.Shutdown(grace)
+	if err != nil {
+		log.WarnContext(ctx, "requests in flight were cut at the stop", "address", l.Addr().String(), "grace", Grace)
+		err = srv.Close()
+	}
+	<-failed // http.ErrServerClosed, now that it is told to stop
+	return err
+}
+
+// progress sets read and write deadlines that move on as bytes do.
+func progress(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		// the last request on this connection may have left a deadline behind
+		_ = rc.SetWriteDeadline(time.Time{})
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &body{ReadCloser: r.Body, rc: rc}
+		}
+		pw := &writer{ResponseWriter: w, rc: rc}
+		// what net/http still has in its buffer is written after the handler has returned
+		defer func() { _ = rc.SetWriteDeadline(time.Now().Add(stall)) }()
+		next.ServeHTTP(pw, r)
+	})
+}
+
+type body struct {
+	io.ReadCloser
+	rc *http.ResponseController
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	_ = b.rc.SetReadDeadline(time.Now().Add(stall))
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		// A deadline left standing would end the request's context while the reply is made: net/http goes on reading the
+		// connection to notice a client that hangs up.
+		_ = b.rc.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+type writer struct {
+	http.ResponseWriter
+	rc *http.ResponseController
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	_ = w.rc.SetWriteDeadline(time.Now().Add(stall))
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController find what lies below.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Flush sends what is buffered.
+func (w *writer) Flush() { _ = w.rc.Flush() }
+
+// Listen opens a TCP listener; port 0 takes a free one. The error names the address and what to do.
+func Listen(ctx context.Context, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s (%w): stop what uses the port, or choose another", address, errors.Unwrap(err))
+	}
+	return l, nil
+}

@@ -1,0 +1,112 @@
+package httpserve_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/sticky-pi/sticky-pi-server/services/kit/httpserve"
+)
+
+// start serves h and gives the URL, the function that tells it to stop, and the channel of Run's error.
+func start(t *testing.T, h http.HandlerFunc) (string, context.CancelFunc, <-chan error) {
+	t.Helper()
+	l, err := httpserve.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- httpserve.Run(ctx, slog.New(slog.DiscardHandler), l, h) }()
+	t.Cleanup(stop)
+	return "http://" + l.Addr().String(), stop, done
+}
+
+func post(t *testing.T, url, body string) (*http.Response, error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return http.DefaultClient.Do(req)
+}
+
+func TestRequestsInFlightFinishAtTheStop(t *testing.T) {
+	inside, goOn := make(chan struct{}), make(chan struct{})
+	url, stop, done := start(t, func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		close(inside)
+		<-goOn
+		if err == nil && r.Context().Err() == nil {
+			_, _ = w.Write(b)
+		}
+	})
+	type answer struct {
+		text string
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		reply, err := post(t, url, "whole")
+		if err != nil {
+			got <- answer{"", err}
+			return
+		}
+		b, err := io.ReadAll(reply.Body)
+		_ = reply.Body.Close()
+		got <- answer{string(b), err}
+	}()
+	<-inside
+	stop()
+	// a new connection is refused once the listener is closed; the old request is still being worked on
+	host := strings.TrimPrefix(url, "http://")
+	var d net.Dialer
+	for {
+		c, err := d.DialContext(t.Context(), "tcp", host)
+		if err != nil {
+			break
+		}
+		_ = c.Close()
+	}
+	close(goOn)
+	if a := <-got; a.err != nil || a.text != "whole" {
+		t.Errorf("got %q, %v", a.text, a.err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAConnectionIsUsedAgainAfterABodyWasRead(t *testing.T) {
+	url, _, _ := start(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(b)
+	})
+	for _, body := range []string{"one", "two", ""} {
+		reply, err := post(t, url, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(reply.Body)
+		_ = reply.Body.Close()
+		if err != nil || string(b) != body {
+			t.Errorf("got %q, %v", b, err)
+		}
+	}
+}
+
+func TestListenNamesTheAddressThatIsTaken(t *testing.T) {
+	l, err := httpserve.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, err = httpserve.Listen(t.Context(), l.Addr().String())
+	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || !strings.Contains(err.Error(), "choose another") {
+		t.Errorf("got %v", err)
+	}
+}

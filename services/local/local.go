@@ -1,0 +1,157 @@
+// Package local runs the whole Sticky Pi server in one process, without Docker or a database server: the API on SQLite, and
+// an S3 server over a folder. The code is production's; only what lies behind the store's and the object store's
+// interfaces differs. It wires the services' exported packages and holds no logic of theirs.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sticky-pi/sticky-pi-server/server"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/config"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/s3gw"
+)
+
+// Options are local mode's settings.
+type Options struct {
+	Port int    // of the API; the viewer takes the next one, S3 the one after, then metrics
+	Bind string // address to listen on
+	Data string // folder of everything that is kept
+	Demo bool   // fill it with generated images
+	Out  io.Writer
+	Log  *slog.Logger
+}
+
+// Offsets of the other services' ports from the API's.
+const (
+	s3Offset      = 2
+	metricsOffset = 3
+)
+
+// Files and folders below the data folder.
+const (
+	secretsFile  = ".secret.env"
+	lockFile     = ".lock"
+	databaseFile = "sticky-pi.db"
+	objectsDir   = "s3"
+)
+
+// Run serves until ctx is done. It prints one line that begins with "ready" to o.Out when everything can be used.
+func Run(ctx context.Context, o Options) (err error) {
+	if o.Port < 1 || o.Port+metricsOffset > 65535 {
+		return fmt.Errorf("--port %d: choose a port from 1 to %d; the %d after it are used too", o.Port, 65535-metricsOffset, metricsOffset)
+	}
+	// S3 changes the working directory, so that every path is made absolute first.
+	data, err := filepath.Abs(o.Data)
+	if err != nil {
+		return fmt.Errorf("--data %s: %w", o.Data, err)
+	}
+	if err := os.MkdirAll(data, 0o750); err != nil {
+		return fmt.Errorf("--data: the folder cannot be made (%w): choose one that you may write to", err)
+	}
+	lock := flock.New(filepath.Join(data, lockFile), flock.SetPermissions(0o600))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("--data: %w: choose a folder that you may write to", err)
+	}
+	if !locked {
+		return fmt.Errorf("--data %s: another local server is using it: stop that one, or choose another folder", data)
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+
+	secrets := filepath.Join(data, secretsFile)
+	if err := makeSecrets(secrets); err != nil {
+		return err
+	}
+	src := config.Load(secrets)
+	s3Address := net.JoinHostPort(o.Bind, strconv.Itoa(o.Port+s3Offset))
+	s3URL := src.URL("S3_HOST", "http://"+net.JoinHostPort(reachable(o.Bind), strconv.Itoa(o.Port+s3Offset)))
+	cfg := server.Config{
+		Listen:         net.JoinHostPort(o.Bind, strconv.Itoa(o.Port)),
+		MetricsListen:  net.JoinHostPort(o.Bind, strconv.Itoa(o.Port+metricsOffset)),
+		SQLite:         filepath.Join(data, databaseFile),
+		Secret:         src.Secret("SECRET_API_KEY", "a long random string", server.MinPassword),
+		TrustedProxies: src.CIDRs("TRUSTED_PROXIES"),
+		S3: server.S3{
+			InternalURL: "http://" + net.JoinHostPort(loopbackOf(o.Bind), strconv.Itoa(o.Port+s3Offset)), PublicURL: s3URL,
+			Region:    src.String("S3_REGION", "us-east-1"),
+			Bucket:    src.String("S3_BUCKET_NAME", "sticky-pi"),
+			AccessKey: src.Required("S3_ACCESS_KEY", "the access key of the S3 server"),
+			SecretKey: src.Required("S3_PRIVATE_KEY", "the secret key of the S3 server"),
+		},
+		Accounts: []server.Account{
+			{Username: src.String("API_ADMIN_NAME", "admin"), Password: src.Secret("API_ADMIN_PASSWORD", "the first admin's password", server.MinPassword)},
+			{Username: src.String("UID_USER", "spi_uid"), Password: src.Secret("UID_PASSWORD", "the password of the detector's user", server.MinPassword)},
+		},
+	}
+	if err := src.Err(); err != nil {
+		return err
+	}
+	api, err := server.New(ctx, cfg, o.Log)
+	if err != nil {
+		return err
+	}
+	return run(ctx, o, cfg, api, s3gw.Config{
+		Addr: s3Address, Dir: filepath.Join(data, objectsDir), AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey, Region: cfg.S3.Region,
+	}, secrets)
+}
+
+// run serves both. S3 outlives the API, whose last uploads need it.
+func run(ctx context.Context, o Options, cfg server.Config, api *server.Server, s3 s3gw.Config, secrets string) error {
+	s3ctx, stopS3 := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopS3()
+	var g errgroup.Group
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	g.Go(func() error {
+		defer stop() // without S3 there is nothing to serve
+		return s3gw.Run(s3ctx, s3)
+	})
+	g.Go(func() error {
+		defer stopS3()
+		return api.Run(ctx, func() {
+			admin := cfg.Accounts[0]
+			_, _ = fmt.Fprintf(o.Out, "ready: API http://%s S3 %s metrics http://%s/metrics, admin %q, password: API_ADMIN_PASSWORD in %s\n",
+				api.Addr(), cfg.S3.PublicURL, api.MetricsAddr(), admin.Username, secrets)
+		})
+	})
+	return g.Wait()
+}
+
+// loopbackOf is where a server bound to the address is reached from this machine.
+func loopbackOf(bind string) string {
+	if ip := net.ParseIP(bind); ip != nil && ip.IsUnspecified() {
+		if ip.To4() != nil {
+			return "127.0.0.1"
+		}
+		return "::1"
+	}
+	return bind
+}
+
+// reachable is where others reach a server bound to the address: for "all addresses" the first of this machine's own that
+// is not loopback. S3_HOST overrides it.
+func reachable(bind string) string {
+	if ip := net.ParseIP(bind); ip == nil || !ip.IsUnspecified() {
+		return bind
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err == nil {
+		for _, a := range addresses {
+			if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && n.IP.To4() != nil {
+				return n.IP.String()
+			}
+		}
+	}
+	return loopbackOf(bind)
+}
