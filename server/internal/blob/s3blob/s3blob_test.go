@@ -1,0 +1,58 @@
+package s3blob
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/sticky-pi/sticky-pi-server/server/internal/blob"
+	"github.com/sticky-pi/sticky-pi-server/server/internal/blob/blobtest"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/s3gw/s3gwtest"
+)
+
+var inProcess *s3gwtest.Server
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) (code int) {
+	var err error
+	if inProcess, err = s3gwtest.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code = m.Run()
+	for _, err := range []error{inProcess.Close(), kittest.CloseSharedS3()} {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}
+
+func config(a kittest.S3Access) Config {
+	return Config{
+		Endpoint: a.Endpoint, Region: a.Region, AccessKey: a.AccessKey, SecretKey: a.SecretKey, Bucket: a.Bucket(),
+	}
+}
+
+func mustNew(t testing.TB, cfg Config) *Store {
+	t.Helper()
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestStoreOnTheEmbeddedServer(t *testing.T) {
+	blobtest.Run(t, func(t *testing.T) blob.Store { return mustNew(t, config(inProcess.S3Access)) })
+}
+
+func TestStoreOnAVersityGWProcess(t *testing.T) {
+	server := kittest.SharedS3(t)
+	blobtest.Run(t, func(t *testing.T) blob.Store { return mustNew(t, config(server.S3Access)) })
+}
