@@ -15,11 +15,11 @@ type Account struct{ Username, Password string }
 
 // MariaDB says where the database is.
 type MariaDB struct {
-	Host               string
-	Port               int
-	User, Password     string
-	Database           string
-	MaxOpenConnections int // 0: the store's default
+	Host           string
+	Port           int
+	User, Password string
+	Database       string
+	MaxConnections int // 0: the store's default
 }
 
 // S3 says where the objects are.
@@ -94,11 +94,11 @@ func ConfigFrom(src *config.Source) Config {
 // MariaDBFrom reads where the database is: all that migrating it needs.
 func MariaDBFrom(src *config.Source) MariaDB {
 	return MariaDB{
-		Host:               src.String("MYSQL_HOST", "spi_db"),
-		Port:               src.Port("MYSQL_PORT", 3306),
-		User:               src.String("MYSQL_USER", "sticky-pi"),
-		Password:           src.Secret("MYSQL_PASSWORD", "the database user's password", MinPassword),
-		Database:           src.String("MYSQL_DATABASE", "sticky-pi"),
-		MaxOpenConnections: src.Int("MYSQL_MAX_CONNECTIONS", 0),
+		Host:           src.String("MYSQL_HOST", "spi_db"),
+		Port:           src.Port("MYSQL_PORT", 3306),
+		User:           src.String("MYSQL_USER", "sticky-pi"),
+		Password:       src.Secret("MYSQL_PASSWORD", "the database user's password", MinPassword),
+		Database:       src.String("MYSQL_DATABASE", "sticky-pi"),
+		MaxConnections: src.Int("MYSQL_MAX_CONNECTIONS", 0),
 	}
 }

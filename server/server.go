@@ -68,7 +68,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *Server, err erro
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if s.db, err = openDatabase(cfg); err != nil {
+	if s.db, err = openDatabase(cfg, log); err != nil {
 		return nil, err
 	}
 	if s.blobs, err = s3blob.New(s3blob.Config{
@@ -123,13 +123,13 @@ func shown(err error) error {
 	return err
 }
 
-func openDatabase(cfg Config) (database, error) {
+func openDatabase(cfg Config, log *slog.Logger) (database, error) {
 	if cfg.SQLite != "" {
-		return sqlstore.OpenSQLite(cfg.SQLite)
+		return sqlstore.OpenSQLite(cfg.SQLite, log)
 	}
 	return sqlstore.OpenMariaDB(sqlstore.MariaDBConfig{
 		Host: cfg.MariaDB.Host, Port: cfg.MariaDB.Port, User: cfg.MariaDB.User, Password: cfg.MariaDB.Password,
-		Database: cfg.MariaDB.Database, MaxOpenConns: cfg.MariaDB.MaxOpenConnections,
+		Database: cfg.MariaDB.Database, MaxConns: cfg.MariaDB.MaxConnections, Logger: log,
 	})
 }
 
@@ -290,8 +290,8 @@ func (s *Server) close() error {
 }
 
 // Migrate brings a database up to date and returns.
-func Migrate(ctx context.Context, cfg Config) error {
-	db, err := openDatabase(cfg)
+func Migrate(ctx context.Context, cfg Config, log *slog.Logger) error {
+	db, err := openDatabase(cfg, log)
 	if err != nil {
 		return err
 	}

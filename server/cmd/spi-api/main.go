@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -44,7 +45,7 @@ type serveCmd struct{}
 func (serveCmd) Run(ctx context.Context) error {
 	src := config.Load()
 	cfg := server.ConfigFrom(src)
-	log := logging.New(os.Stderr, logging.Options{Debug: src.Bool("DEBUG", false), JSON: true})
+	log := newLog(src)
 	if err := src.Err(); err != nil {
 		return err
 	}
@@ -56,6 +57,10 @@ func (serveCmd) Run(ctx context.Context) error {
 	return s.Run(ctx, func() { log.InfoContext(ctx, "ready") })
 }
 
+func newLog(src *config.Source) *slog.Logger {
+	return logging.New(os.Stderr, logging.Options{Debug: src.Bool("DEBUG", false), JSON: true})
+}
+
 type migrateCmd struct{}
 
 func (migrateCmd) Run(ctx context.Context) error {
@@ -64,7 +69,7 @@ func (migrateCmd) Run(ctx context.Context) error {
 	if err := src.Err(); err != nil {
 		return err
 	}
-	return server.Migrate(ctx, cfg)
+	return server.Migrate(ctx, cfg, newLog(src))
 }
 
 type healthcheckCmd struct{}
