@@ -2,6 +2,9 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -16,8 +19,11 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sticky-pi/sticky-pi-server/server/internal/auth"
+	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -165,5 +171,179 @@ func conforms(t *testing.T, router routers.Router, call *http.Request, reply *ht
 	}
 	if err := openapi3filter.ValidateResponse(t.Context(), response); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOpenAPITakesWhatTheServerTakes reads request bodies both ways.
+func TestOpenAPITakesWhatTheServerTakes(t *testing.T) {
+	doc := loadOpenAPI(t)
+	keys := func(c *gin.Context) error { _, _, err := imageKeys(c); return err }
+	filters := func(c *gin.Context) error { _, _, err := userFilters(c); return err }
+	long := strings.Repeat("x", maxText)
+	for _, test := range []struct {
+		path string
+		read func(*gin.Context) error
+		body string
+		ok   bool
+	}{
+		{"/get_images/{what}", keys, `null`, true},
+		{"/get_images/{what}", keys, `[]`, true},
+		{"/get_images/{what}", keys, `{}`, false},
+		{"/get_images/{what}", keys, `[null]`, false},
+		{"/get_images/{what}", keys, `[{}]`, false},
+		{"/get_images/{what}", keys, `[{"device":"5c173ff2","datetime":"2020-06-20_21-33-24"}]`, true},
+		{"/get_images/{what}", keys, `[{"device":"%","datetime":"2020-06-20T21:33:24Z","id":1,"temp":null}]`, true},
+		{"/get_images/{what}", keys, `[{"device":"` + long + `","datetime":"2020-06-20"}]`, true},
+		{"/get_images/{what}", keys, `[{"device":"` + long + `x","datetime":"2020-06-20"}]`, false},
+		{"/get_images/{what}", keys, `[{"device":1,"datetime":"2020-06-20"}]`, false},
+		{"/get_images/{what}", keys, `[{"device":null,"datetime":"2020-06-20"}]`, false},
+		{"/get_images/{what}", keys, `[{"device":"%","datetime":"2020-06-20 21:33:24"}]`, false},
+		{"/get_images/{what}", keys, `[{"device":"%","datetime":"2020-06-20T21:33:24"}]`, false},
+		{"/get_images/{what}", keys, `[{"device":"%","datetime":1592688804}]`, false},
+		{"/get_images/{what}", keys, `[{"device":"%"}]`, false},
+		{"/get_users", filters, `null`, true},
+		{"/get_users", filters, `[{}]`, true},
+		{"/get_users", filters, `[{"username":"%"},{"id":1,"is_admin":true,"can_write":1,"email":null}]`, true},
+		{"/get_users", filters, `[{"datetime_created":"2020%","api_user":"a","api_version":3.0}]`, true},
+		{"/get_users", filters, `[{"username":"` + long + `x"}]`, false},
+		{"/get_users", filters, `[{"username":["a"]}]`, false},
+		{"/get_users", filters, `[{"username":{}}]`, false},
+		{"/get_users", filters, `[{"name":"a"}]`, false},
+		{"/get_users", filters, `[{"password_hash":"%"}]`, false},
+	} {
+		t.Run(test.path+" "+test.body[:min(len(test.body), 60)], func(t *testing.T) {
+			var value any
+			if err := json.Unmarshal([]byte(test.body), &value); err != nil {
+				t.Fatal(err)
+			}
+			schema := doc.Paths.Value(test.path).Post.RequestBody.Value.Content["application/json"].Schema.Value
+			if err := schema.VisitJSON(value, openapi3.VisitAsRequest()); (err == nil) != test.ok {
+				t.Errorf("the document says %v, want ok = %v", err, test.ok)
+			}
+			c, _ := gin.CreateTestContext(httptest.NewRecorder())
+			c.Request = httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(test.body))
+			if err := test.read(c); (err == nil) != test.ok {
+				t.Errorf("the server says %v, want ok = %v", err, test.ok)
+			}
+		})
+	}
+}
+
+func TestOpenAPIDescribesTheRowsOfReplies(t *testing.T) {
+	doc := loadOpenAPI(t)
+	text := sql.Null[string]{V: "3.0.0", Valid: true}
+	number := sql.Null[float64]{V: -0.5, Valid: true}
+	row := store.Provenance{DatetimeCreated: time.Date(2020, 6, 22, 9, 12, 40, 0, time.UTC)}
+	bare := store.Image{
+		ID: 1, Device: "5C173ff2", Datetime: time.Date(2020, 6, 20, 21, 33, 24, 0, time.UTC),
+		MD5: "9e6e908d9c29d332b511f8d5121857f8", Provenance: row,
+	}
+	full := bare
+	full.ImageMetadata = store.ImageMetadata{
+		DeviceVersion: text, Width: 2592, Height: 1944, Alt: number, Lat: number, Lng: number, Temp: number, Hum: number,
+		NoFlashShutterSpeed: number, NoFlashExposureTime: number, NoFlashBV: number, NoFlashISO: number,
+		Lum: number, Bat: number, But: number,
+	}
+	full.APIVersion, full.APIUser = text, text
+	none := func(b []byte, _ *store.Image) []byte { return append(b, `""`...) }
+	presigned := func(b []byte, _ *store.Image) []byte {
+		return append(b, `"http://s3.localhost:8080/b/raw_images/5C173ff2/5C173ff2.2020-06-20_21-33-24.jpg?X-Amz-Date=1"`...)
+	}
+	user := store.User{ID: 1, Username: "anna", Provenance: row}
+	owned := user
+	owned.Email, owned.IsAdmin, owned.CanWrite, owned.APIVersion, owned.APIUser = text, true, true, text, text
+	for _, test := range []struct {
+		name, schema string
+		row          []byte
+		ok           bool
+	}{
+		{"bare image", "Image", appendImage(nil, &bare, spi.DateV1, none), true},
+		{"full image", "Image", appendImage(nil, &full, spi.DateV2, presigned), true},
+		{"image that misses its url", "Image", appendImage(nil, &full, spi.DateV2, nil), false},
+		{"new bare image", "StoredImage", appendImage(nil, &bare, spi.DateV2, nil), true},
+		{"new full image", "StoredImage", appendImage(nil, &full, spi.DateV1, nil), true},
+		{"new image with a url", "StoredImage", appendImage(nil, &full, spi.DateV1, none), false},
+		{"user", "User", appendUser(nil, &user, spi.DateV1), true},
+		{"user with all fields", "User", appendUser(nil, &owned, spi.DateV2), true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var value any
+			if err := json.Unmarshal(test.row, &value); err != nil {
+				t.Fatal(err)
+			}
+			err := doc.Components.Schemas[test.schema].Value.VisitJSON(value, openapi3.VisitAsResponse())
+			if (err == nil) != test.ok {
+				t.Errorf("%s: the document says %v, want ok = %v", test.row, err, test.ok)
+			}
+		})
+	}
+}
+
+// takesUsers is a store to which any user may be added, and that knows all of them.
+type takesUsers struct{ store.Store }
+
+func (takesUsers) AddUsers(_ context.Context, users []store.User) ([]store.User, error) {
+	return users, nil
+}
+
+func (takesUsers) UserByName(_ context.Context, name string) (store.User, error) {
+	return store.User{Username: name}, nil
+}
+
+func (takesUsers) SetPasswordHash(context.Context, int64, string) error { return nil }
+
+func TestOpenAPITakesTheUsersThatTheServerTakes(t *testing.T) {
+	doc := loadOpenAPI(t)
+	authenticator, err := auth.New(nil, "secret of this test", slog.New(slog.DiscardHandler), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &api{Config: Config{Store: takesUsers{}, Auth: authenticator, Now: time.Now}}
+	admin := &store.User{ID: 1, Username: "admin", IsAdmin: true, CanWrite: true}
+	for _, test := range []struct {
+		path   string
+		handle func(*gin.Context, *store.User) error
+		body   string
+		ok     bool
+	}{
+		{"/put_users", a.putUsers, `null`, true},
+		{"/put_users", a.putUsers, `[{"username":"a","password":"p"}]`, true},
+		{"/put_users", a.putUsers, `[{"username":"Zoë 1","password":"p","email":"","is_admin":0,"can_write":true,"note":{}}]`, true},
+		{"/put_users", a.putUsers, `[{"username":"a","password":"p","email":null,"is_admin":null,"can_write":null}]`, true},
+		{"/put_users", a.putUsers, `[{"username":"a","password":"p","is_admin":1.0}]`, true},
+		{"/put_users", a.putUsers, `[{"username":"a","password":"p","is_admin":2}]`, false},
+		{"/put_users", a.putUsers, `[{"username":"a","password":"p","is_admin":"1"}]`, false},
+		{"/put_users", a.putUsers, `[{"username":"a","password":"p","email":false}]`, false},
+		{"/put_users", a.putUsers, `[{"username":"a","password":""}]`, false},
+		{"/put_users", a.putUsers, `[{"username":"a","password":1234}]`, false},
+		{"/put_users", a.putUsers, `[{"username":"a"}]`, false},
+		{"/put_users", a.putUsers, `[{"password":"p"}]`, false},
+		{"/put_users", a.putUsers, `[{"username":"","password":"p"}]`, false},
+		{"/put_users", a.putUsers, `[{"username":" a","password":"p"}]`, false},
+		{"/put_users", a.putUsers, `[{"username":"a:b","password":"p"}]`, false},
+		{"/put_users", a.putUsers, `[{"username":"` + strings.Repeat("é", maxUsername) + `","password":"p"}]`, true},
+		{"/put_users", a.putUsers, `[{"username":"` + strings.Repeat("a", maxUsername+1) + `","password":"p"}]`, false},
+		{"/reset_password", a.resetPassword, `[]`, true},
+		{"/reset_password", a.resetPassword, `[{"username":"a","password":"p","email":1}]`, true},
+		{"/reset_password", a.resetPassword, `[{"username":"a"}]`, false},
+		{"/reset_password", a.resetPassword, `[{"username":"a","password":"` + strings.Repeat("p", auth.MaxPassword+1) + `"}]`, false},
+		{"/delete_users", a.deleteUsers, `[{}]`, false},
+		{"/delete_users", a.deleteUsers, `[]`, true},
+	} {
+		t.Run(test.path+" "+test.body[:min(len(test.body), 90)], func(t *testing.T) {
+			var value any
+			if err := json.Unmarshal([]byte(test.body), &value); err != nil {
+				t.Fatal(err)
+			}
+			schema := doc.Paths.Value(test.path).Post.RequestBody.Value.Content["application/json"].Schema.Value
+			if err := schema.VisitJSON(value, openapi3.VisitAsRequest()); (err == nil) != test.ok {
+				t.Errorf("the document says %v, want ok = %v", err, test.ok)
+			}
+			c, _ := gin.CreateTestContext(httptest.NewRecorder())
+			c.Request = httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(test.body))
+			if err := test.handle(c, admin); (err == nil) != test.ok {
+				t.Errorf("the server says %v, want ok = %v", err, test.ok)
+			}
+		})
 	}
 }
