@@ -1,0 +1,5 @@
+//go:build !turbojpeg
+
+package stack
+
+const turbojpeg = false
