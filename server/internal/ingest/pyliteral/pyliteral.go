@@ -193,11 +193,16 @@ func (p *parser) word() (any, error) {
 func (p *parser) number() (any, error) {
 	start := p.at
 	if p.s[p.at] == '-' || p.s[p.at] == '+' {
+		sign := 1.0
+		if p.s[p.at] == '-' {
+			sign = -1
+		}
 		p.at++
 		for _, name := range []string{"inf", "nan"} {
 			if strings.HasPrefix(p.s[p.at:], name) {
 				p.at += len(name)
-				return strconv.ParseFloat(name, 64)
+				f, err := strconv.ParseFloat(name, 64)
+				return math.Copysign(f, sign), err
 			}
 		}
 	}
