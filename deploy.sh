@@ -377,7 +377,7 @@ cmd_test() {
     cd "$root"
     failed=''
     if [ "$only" = given ]; then
-        say "go test $race${tags:+ -tags $tags} $*"
+        say "go test ${race:-without -race}${tags:+ -tags $tags} $*"
         run_tests $race -shuffle=on -timeout 20m -tags "$tags" "$@" </dev/null || failed=tests
     else
         all=$(packages) tagged=$(tagged_packages)
