@@ -74,6 +74,19 @@ func (s *Store) imageIDs(ctx context.Context, keys []store.ImageKey) ([]int64, e
 			exact[device] = append(exact[device], at)
 		}
 	}
+	if len(exact) > maxExactDevices {
+		all, err := s.devices(ctx)
+		if err != nil {
+			return nil, err
+		}
+		there := make(map[string][]int64)
+		for _, d := range all {
+			if times, ok := exact[d]; ok {
+				there[d] = times
+			}
+		}
+		exact = there
+	}
 	ids, err := s.exactIDs(ctx, exact, nil)
 	if err == nil {
 		ids, err = s.patternIDs(ctx, patterns, ids)
