@@ -75,7 +75,10 @@ func Check(file []byte) (Info, error) {
 			err = w.scan()
 		case marker == app1:
 			err = w.app1()
-		case marker == dht, marker == dqt, marker == dri, marker == com, app0 <= marker && marker <= app15:
+		case marker == dht, marker == dqt:
+			w.tables[marker&1] = true
+			_, err = w.segment()
+		case marker == dri, marker == com, app0 <= marker && marker <= app15:
 			_, err = w.segment()
 		default:
 			err = unsupported(marker)
@@ -124,6 +127,7 @@ type walker struct {
 	info    Info
 	ids     [3]byte // of the components
 	scanned [3]bool
+	tables  [2]bool // whether there were Huffman tables (dht is even) and quantisation tables (dqt is odd)
 }
 
 // marker reads the next marker and any fill bytes before it.
@@ -225,8 +229,11 @@ func (w *walker) scan() error {
 		return err
 	}
 	n := w.info.Components
-	if n == 0 {
+	switch {
+	case n == 0:
 		return invalid("the JPEG is damaged: a scan before the frame header")
+	case w.tables != [2]bool{true, true}: // for which decoders put in different ones of their own
+		return invalid("the JPEG is damaged: a scan before the Huffman and quantisation tables")
 	}
 	if w.info.Scans++; w.info.Scans > MaxScans {
 		return invalid("the JPEG has more than %d scans", MaxScans)

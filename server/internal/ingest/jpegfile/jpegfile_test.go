@@ -79,6 +79,18 @@ func patch(file []byte, marker byte, at int, with ...byte) []byte {
 	return file
 }
 
+// without leaves out the segments with that marker.
+func without(file []byte, marker byte) []byte {
+	out := bytes.Clone(file)
+	for {
+		i := bytes.Index(out, []byte{0xff, marker})
+		if i < 0 {
+			return out
+		}
+		out = slices.Delete(out, i, i+2+int(out[i+2])<<8+int(out[i+3]))
+	}
+}
+
 func TestCheckRefusesOthersWithTheReason(t *testing.T) {
 	good := read(t, "baseline420.jpg")
 	three := read(t, "three-scans.jpg")
@@ -102,6 +114,8 @@ func TestCheckRefusesOthersWithTheReason(t *testing.T) {
 		"no scan":                {append(bytes.Clone(good[:frame+19]), 0xff, 0xd9), "lacks some"},
 		"a scan missing":         {append(bytes.Clone(three[:lastScan]), 0xff, 0xd9), "lacks some"},
 		"a scan twice":           {slices.Concat(three[:len(three)-2], three[lastScan:]), "twice"},
+		"no Huffman tables":      {without(good, 0xc4), "tables"},
+		"no quantisation tables": {without(good, 0xdb), "tables"},
 		"a scan before a frame":  {slices.Concat(good[:2], oneScan, good[2:]), "before the frame"},
 		"an unknown component":   {patch(good, 0xda, 3, 77), "component that is not there"},
 		"a scan of none":         {patch(good, 0xda, 2, 0), "scan header"},

@@ -1,0 +1,5 @@
+//go:build !(cgo && turbojpeg)
+
+package thumbnail
+
+func engines() []engine { return []engine{pure{}} }
