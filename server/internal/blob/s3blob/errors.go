@@ -33,6 +33,7 @@ var kinds = map[string]kind{
 	"InsufficientStorage": full, // versitygw; a 507
 	"XMinioStorageFull":   full,
 
+	"XAdminUserNotFound":   keys,  // versitygw, of an access key that it does not know; a 404
 	"RequestTimeTooSkewed": clock, // a 403
 	"RequestTimeout":       away,  // a 400: the body came too slowly
 	"BadDigest":            digest,
@@ -93,7 +94,7 @@ func kindOf(err error) kind {
 		return k
 	}
 	var response *smithyhttp.ResponseError
-	if errors.As(err, &response) {
+	if errors.As(err, &response) && response.HTTPStatusCode() != 0 { // 0: the SDK's error for no answer
 		return kindOfStatus(response.HTTPStatusCode())
 	}
 	var send *smithyhttp.RequestSendError

@@ -43,6 +43,7 @@ const (
 // Store is a bucket of an S3 server; see [blob.Store].
 type Store struct {
 	client  *s3.Client
+	links   *http.Transport
 	bucket  string
 	region  string
 	timeout time.Duration
@@ -65,12 +66,13 @@ func New(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	links := transport(cfg.Timeout)
 	client := s3.New(s3.Options{
 		BaseEndpoint: aws.String(endpoint.String()),
 		UsePathStyle: true,
 		Region:       cfg.Region,
 		Credentials:  credentials.NewStaticCredentialsProvider(cfg.AccessKey, cfg.SecretKey, ""),
-		HTTPClient:   &http.Client{Transport: transport(cfg.Timeout), CheckRedirect: noRedirect},
+		HTTPClient:   &http.Client{Transport: links, CheckRedirect: noRedirect},
 		// The Store repeats requests itself: it has to know whether a put was sent twice.
 		Retryer: aws.NopRetryer{},
 		Logger:  logging.Nop{},
@@ -81,7 +83,7 @@ func New(cfg Config) (*Store, error) {
 		ContinueHeaderThresholdBytes: -1,
 	})
 	return &Store{
-		client: client, bucket: cfg.Bucket, region: cfg.Region, timeout: cfg.Timeout,
+		client: client, links: links, bucket: cfg.Bucket, region: cfg.Region, timeout: cfg.Timeout,
 		urls: presigner{
 			base:      public.String() + "/" + cfg.Bucket + "/",
 			canonical: http.MethodGet + "\n/" + cfg.Bucket + "/",
@@ -94,6 +96,9 @@ func New(cfg Config) (*Store, error) {
 		},
 	}, nil
 }
+
+// Close gives the idle connections back, without which a server that is shut down waits for them. Requests under way go on.
+func (s *Store) Close() { s.links.CloseIdleConnections() }
 
 func transport(timeout time.Duration) *http.Transport {
 	return &http.Transport{
@@ -141,9 +146,24 @@ func (s *Store) Ping(ctx context.Context) error {
 		return err
 	})
 	if err != nil && spi.CodeOf(err) == spi.CodeNotFound {
+		err = s.confirm(ctx)
+	}
+	if apiCode(err) == codeNoSuchBucket {
 		return spi.Wrap(spi.CodeNotFound, err, "the object store (S3) has no bucket %s", s.bucket)
 	}
 	return err
+}
+
+// confirm finds out what a 404 to a HEAD means: that has no body to say what is missing, and versitygw answers so for an
+// access key that it does not know, too. Taken for a missing object, that would let fsck repair what is not broken. It
+// lists a folder that is not there, which is cheap, and gives nil where the bucket is there and the keys are right.
+func (s *Store) confirm(ctx context.Context) error {
+	return s.do(ctx, "list nothing", s.timeout, func(ctx context.Context) error {
+		_, err := s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
+			Bucket: &s.bucket, Prefix: aws.String("no-such-folder/"), MaxKeys: aws.Int32(1),
+		})
+		return err
+	})
 }
 
 // Put stores an object whole or not at all, in one request and never as a multipart upload, whose ETag would not be the md5.
@@ -211,7 +231,7 @@ func unsignedPayload(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 }
 
-// Head describes an object. The answer to a HEAD cannot tell a missing bucket from a missing object: both are CodeNotFound.
+// Head describes an object.
 func (s *Store) Head(ctx context.Context, key string) (blob.Info, error) {
 	if !validKey(key) {
 		return blob.Info{}, notFound(key)
@@ -221,6 +241,11 @@ func (s *Store) Head(ctx context.Context, key string) (blob.Info, error) {
 		out, err = s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: &key})
 		return err
 	})
+	if err != nil && spi.CodeOf(err) == spi.CodeNotFound {
+		if why := s.confirm(ctx); why != nil {
+			err = why
+		}
+	}
 	if err != nil {
 		return blob.Info{}, err
 	}

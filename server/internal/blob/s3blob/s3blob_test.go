@@ -45,6 +45,7 @@ func mustNew(t testing.TB, cfg Config) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(s.Close)
 	return s
 }
 
