@@ -70,11 +70,16 @@ func sqliteDSN(path string, pragmas ...string) string {
 
 func sqliteDialect() dialect {
 	return dialect{
-		name:          "SQLite",
-		datetime:      func(t time.Time) any { return t.Unix() },
-		classify:      classifySQLite,
-		byDeviceTime:  " INDEXED BY image_id",
-		byTimeDevice:  " INDEXED BY image_time",
+		name:         "SQLite",
+		datetime:     func(t time.Time) any { return t.Unix() },
+		classify:     classifySQLite,
+		byDeviceTime: " INDEXED BY image_id",
+		byTimeDevice: " INDEXED BY image_time",
+		devices: `WITH RECURSIVE found (device) AS (
+			SELECT MIN(device) FROM images
+			UNION ALL
+			SELECT (SELECT MIN(images.device) FROM images WHERE images.device > found.device) FROM found WHERE found.device IS NOT NULL
+		) SELECT device FROM found WHERE device IS NOT NULL`,
 		sameHash:      "password_hash = ?",
 		termsPerQuery: 1,
 	}

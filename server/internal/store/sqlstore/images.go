@@ -310,11 +310,7 @@ func (s *Store) seriesDevices(ctx context.Context, plan *seriesPlan) ([]string, 
 // devices gives all devices that have images, folded and sorted. Each costs one step down the unique index, however many
 // images it has.
 func (s *Store) devices(ctx context.Context) ([]string, error) {
-	rows, err := s.read.QueryContext(ctx, `WITH RECURSIVE found (device) AS (
-		SELECT MIN(device) FROM images
-		UNION ALL
-		SELECT (SELECT MIN(images.device) FROM images WHERE images.device > found.device) FROM found WHERE found.device IS NOT NULL
-	) SELECT device FROM found WHERE device IS NOT NULL`)
+	rows, err := s.read.QueryContext(ctx, s.dialect.devices)
 	if err != nil {
 		return nil, err
 	}

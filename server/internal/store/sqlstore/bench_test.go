@@ -1,0 +1,123 @@
+package sqlstore_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
+	"github.com/sticky-pi/sticky-pi-server/server/internal/store/sqlstore"
+)
+
+var benchStart = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func benchDevice(i int) string { return fmt.Sprintf("%08x", 0x5c170000+i*37) }
+
+// fillImages puts rows of so many devices, one each 20 minutes, past the interface: the claims of a million rows would
+// take longer than what is measured.
+func fillImages(t testing.TB, s *sqlstore.Store, devices, each int) {
+	t.Helper()
+	datetime := func(at time.Time) any { return at.Format(time.DateTime) }
+	db := s.DB()
+	if w, ok := s.Pools()["write"]; ok {
+		db, datetime = w, func(at time.Time) any { return at.Unix() }
+	}
+	const rows = 500
+	one := "(?, ?, '9e6e908d9c29d332b511f8d5121857f8', '3.1.0', 2592, 1944, 97.3, 49.26142, -123.25088, 20.6, 42.6, 5.40226, 0.023646, 2.36, 100, 1.2, 72, 1, ?, '3.0.0', 'spi')"
+	for d := range devices {
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for from := 0; from < each; from += rows {
+			n := min(rows, each-from)
+			args := make([]any, 0, 3*n)
+			for i := range n {
+				at := datetime(benchStart.Add(time.Duration(from+i) * 20 * time.Minute))
+				args = append(args, benchDevice(d), at, at)
+			}
+			if _, err := tx.Exec(`INSERT INTO images (device, datetime, md5, device_version, width, height, alt, lat, lng, temp, hum,
+				no_flash_shutter_speed, no_flash_exposure_time, no_flash_bv, no_flash_iso, lum, bat, but, datetime_created, api_version, api_user)
+				VALUES `+strings.Repeat(one+",", n-1)+one, args...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// cpu is the CPU time of this process so far, without MariaDB's.
+func cpu(t testing.TB) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func measure(b *testing.B, wantRows int, read func(fn func(*store.Image) error) error) {
+	b.Helper()
+	run := func() {
+		rows := 0
+		if err := read(func(*store.Image) error { rows++; return nil }); err != nil {
+			b.Fatal(err)
+		}
+		if rows != wantRows {
+			b.Fatalf("%d rows, want %d", rows, wantRows)
+		}
+	}
+	run()
+	b.ReportAllocs()
+	before := cpu(b)
+	for b.Loop() {
+		run()
+	}
+	b.ReportMetric((cpu(b)-before).Seconds()/float64(b.N), "cpu-s/op")
+}
+
+// BenchmarkRead reads from a table of 250,000 rows, 50 devices. That the table's size does not count is shown by
+// BenchmarkTableSize.
+func BenchmarkRead(b *testing.B) {
+	const devices, each = 50, 5000
+	for name, open := range implementations {
+		b.Run(name, func(b *testing.B) {
+			s := open(b)
+			fillImages(b, s, devices, each)
+			series := func(pattern string, rows int) []store.Series {
+				return []store.Series{{Device: pattern, Start: benchStart, End: benchStart.Add(time.Duration(rows) * 20 * time.Minute)}}
+			}
+			for _, c := range []struct {
+				name   string
+				series []store.Series
+				rows   int
+			}{
+				{"SeriesOfOneDevice/1000", series(benchDevice(7), 1000), 1000},
+				{"SeriesOfAllDevices/10000", series("%", 200), 10_000},
+				{"SeriesOfAllDevices/100000", series("%", 2000), 100_000},
+				{"SeriesOfAllDevicesWithoutRows", []store.Series{{Device: "%", Start: benchStart.AddDate(-1, 0, 0), End: benchStart}}, 0},
+			} {
+				b.Run(c.name, func(b *testing.B) {
+					measure(b, c.rows, func(fn func(*store.Image) error) error { return s.ImageSeries(context.Background(), c.series, fn) })
+				})
+			}
+			for keyed, device := range map[string]func(int) string{
+				"OneDevice": func(int) string { return benchDevice(7) },
+				"Devices":   func(i int) string { return benchDevice(i % devices) },
+				"Patterns":  func(i int) string { return benchDevice(i % devices)[:7] + "_" },
+			} {
+				keys := make([]store.ImageKey, 1000)
+				for i := range keys {
+					keys[i] = store.ImageKey{Device: device(i), Datetime: benchStart.Add(time.Duration(i*3) * 20 * time.Minute)}
+				}
+				b.Run("KeysOf"+keyed+"/1000", func(b *testing.B) {
+					measure(b, 1000, func(fn func(*store.Image) error) error { return s.Images(context.Background(), keys, fn) })
+				})
+			}
+		})
+	}
+}
