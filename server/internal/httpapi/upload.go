@@ -74,7 +74,7 @@ func readForm(r *multipart.Reader) (*form, error) {
 	left := int64(inMemory)
 	for n := 0; ; n++ {
 		p, err := r.NextRawPart()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // a wrapped one stands for a form that was cut short
 			return f, nil
 		}
 		if err == nil && n == maxParts {
