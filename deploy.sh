@@ -279,7 +279,7 @@ cmd_lint() {
     failed=''
 
     say "gofmt"
-    unformatted=$(sources | grep '\.go$' | while IFS= read -r file; do [ ! -f "$root/$file" ] || echo "$root/$file"; done |
+    unformatted=$(cd "$root" && sources | grep '\.go$' | while IFS= read -r file; do [ ! -f "$file" ] || echo "$file"; done |
         xargs "$(go env GOROOT)/bin/gofmt" -l) || failed="$failed gofmt"
     if [ -n "$unformatted" ]; then
         say "not formatted (gofmt -w mends them):"
