@@ -59,8 +59,10 @@ type S3 struct {
 	exited chan struct{} // closed when cmd has ended
 }
 
-// StartS3 starts a versitygw process on the data in dir; an empty dir is a temporary folder that Close removes. A
-// TestMain may call it; tests have it easier with [SharedS3] and [NewS3]. ctx bounds the start alone, which may build versitygw (a minute, once a machine).
+// StartS3 starts a versitygw process on the data in dir, laid out as s3gw does it: objects, and metadata where the file
+// system has no extended attributes or that folder is there already. An empty dir is a temporary folder that Close removes.
+// A TestMain may call it; tests have it easier with [SharedS3] and [NewS3]. ctx bounds the start alone, which may build
+// versitygw (a minute, once a machine).
 func StartS3(ctx context.Context, dir string) (*S3, error) {
 	binary, err := VersityGW(ctx)
 	if err != nil {
@@ -74,6 +76,9 @@ func StartS3(ctx context.Context, dir string) (*S3, error) {
 		if s.dir, err = os.MkdirTemp("", "sticky-pi-s3-"); err != nil {
 			return nil, fmt.Errorf("kittest: %w", err)
 		}
+	}
+	if _, err := os.Stat(s.metadataDir()); err == nil {
+		s.sidecar = true
 	}
 	// Another process may take the port between the choice and the start.
 	for range 3 {
@@ -153,6 +158,8 @@ func startOrSkip(t testing.TB) *S3 {
 // ObjectsDir is the folder that holds a folder for each bucket.
 func (s *S3) ObjectsDir() string { return filepath.Join(s.dir, "objects") }
 
+func (s *S3) metadataDir() string { return filepath.Join(s.dir, "metadata") }
+
 // PID is the server's process, 0 while it is stopped: tests freeze it with SIGSTOP.
 func (s *S3) PID() int {
 	s.mu.Lock()
@@ -173,8 +180,7 @@ func (s *S3) Start(ctx context.Context) error {
 	args := []string{"--port", s.addr, "--health", s3HealthPath, "--keep-alive", "--quiet", "--region", s.Region, "posix"}
 	folders := []string{s.ObjectsDir()}
 	if s.sidecar {
-		side := filepath.Join(s.dir, "metadata")
-		args, folders = append(args, "--sidecar", side), append(folders, side)
+		args, folders = append(args, "--sidecar", s.metadataDir()), append(folders, s.metadataDir())
 	}
 	for _, d := range folders {
 		if err := os.MkdirAll(d, 0o750); err != nil {

@@ -24,7 +24,28 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// quiet fails the test where something is written to the standard output until its end.
+func quiet(t *testing.T) {
+	t.Helper()
+	stdout := os.Stdout
+	f, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Stdout = f
+	t.Cleanup(func() {
+		os.Stdout = stdout
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		if said, err := os.ReadFile(f.Name()); err != nil || len(said) > 0 {
+			t.Errorf("on the standard output: %q (%v)", said, err)
+		}
+	})
+}
+
 func TestRunServesUntilTheContextIsDoneAndRestoresTheWorkingDirectory(t *testing.T) {
+	quiet(t)
 	before, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)

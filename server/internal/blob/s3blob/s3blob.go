@@ -108,8 +108,6 @@ func transport(timeout time.Duration) *http.Transport {
 		ResponseHeaderTimeout: timeout,
 		MaxIdleConnsPerHost:   idlePerHost,
 		IdleConnTimeout:       time.Minute,
-		WriteBufferSize:       64 << 10, // bodies are megabytes
-		ReadBufferSize:        64 << 10,
 		DisableCompression:    true, // JPEGs; and an object is to arrive as it is stored
 	}
 }

@@ -1,8 +1,10 @@
 package s3blob
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/blob"
@@ -56,4 +58,27 @@ func TestStoreOnTheEmbeddedServer(t *testing.T) {
 func TestStoreOnAVersityGWProcess(t *testing.T) {
 	server := kittest.SharedS3(t)
 	blobtest.Run(t, func(t *testing.T) blob.Store { return mustNew(t, config(server.S3Access)) })
+}
+
+func TestStoreOnAFileSystemWithoutExtendedAttributes(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "metadata"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	server, err := kittest.StartS3(t.Context(), dir)
+	if errors.Is(err, kittest.ErrNoVersityGW) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	blobtest.Run(t, func(t *testing.T) blob.Store { return mustNew(t, config(server.S3Access)) })
+	if entries, err := os.ReadDir(filepath.Join(dir, "metadata")); err != nil || len(entries) == 0 {
+		t.Errorf("no metadata beside the objects: %v", err)
+	}
 }
