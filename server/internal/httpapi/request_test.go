@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -183,6 +184,22 @@ func TestAFormKeepsItsFilesInOrderInMemoryOrOnDisk(t *testing.T) {
 	}
 }
 
+func TestAFormMayBeCutAnywhereAndIsThenRefused(t *testing.T) {
+	body, contentType := formOf(t, [2]string{"a.jpg", "bytes"}, [2]string{"b.jpg", "more"})
+	body = body[:len(body)-2] // the last line's end is optional
+	for n := 1; n <= len(body); n++ {
+		for _, from := range []io.Reader{bytes.NewReader(body[:n]), iotest.OneByteReader(bytes.NewReader(body[:n]))} {
+			f, err := (&api{}).multipartForm(requestOf(t, from, contentType))
+			if whole := n == len(body); whole != (err == nil) {
+				t.Errorf("%d of %d bytes: %v", n, len(body), err)
+			}
+			if f != nil {
+				f.close()
+			}
+		}
+	}
+}
+
 func TestABrokenFormIsRefused(t *testing.T) {
 	body, contentType := formOf(t, [2]string{"a.jpg", "bytes"})
 	twice, twiceType := formOf(t, [2]string{"a.jpg.md5", strings.Repeat("0", 32)}, [2]string{"a.jpg.md5", strings.Repeat("0", 32)})
@@ -223,7 +240,7 @@ func FuzzForm(f *testing.F) {
 	f.Add([]byte("--x\r\nContent-Disposition: form-data; name*=utf-8''%00\r\n\r\n\r\n--x--"), "x")
 	f.Add([]byte("--x\r\n\r\n\r\n--x\r\n--x--"), "x")
 	f.Fuzz(func(t *testing.T, body []byte, boundary string) {
-		form, err := readForm(multipart.NewReader(bytes.NewReader(body), boundary))
+		form, err := readForm(bytes.NewReader(body), boundary)
 		if err != nil {
 			var e *spi.Error
 			if !errors.As(err, &e) || e.Code != spi.CodeInvalid {

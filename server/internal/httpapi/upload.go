@@ -69,12 +69,14 @@ func (f *form) close() {
 	}
 }
 
-func readForm(r *multipart.Reader) (*form, error) {
+func readForm(from io.Reader, boundary string) (*form, error) {
 	f := &form{md5: map[string]string{}}
+	body := &endWatcher{Reader: from, end: []byte("--" + boundary + "--")}
+	r := multipart.NewReader(body, boundary)
 	left := int64(inMemory)
 	for n := 0; ; n++ {
 		p, err := r.NextRawPart()
-		if err == io.EOF { //nolint:errorlint // a wrapped one stands for a form that was cut short
+		if err == io.EOF && body.ended { //nolint:errorlint // a wrapped one stands for a form that was cut short
 			return f, nil
 		}
 		if err == nil && n == maxParts {
@@ -88,6 +90,29 @@ func readForm(r *multipart.Reader) (*form, error) {
 			return nil, badForm(err)
 		}
 	}
+}
+
+// endWatcher notes whether the form's end passed by: multipart.Reader gives io.EOF for a form that ends there and also for
+// one that was cut within a part's header.
+type endWatcher struct {
+	io.Reader
+	end   []byte
+	tail  []byte // of the last read: the end may lie across two
+	ended bool
+}
+
+func (w *endWatcher) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if !w.ended {
+		keep := len(w.end) - 1
+		seam := append(w.tail, p[:min(n, keep)]...) //nolint:gocritic // its own buffer, replaced below
+		w.ended = bytes.Contains(seam, w.end) || bytes.Contains(p[:n], w.end)
+		if n >= keep {
+			seam = append(seam[:0], p[n-keep:n]...)
+		}
+		w.tail = seam[max(0, len(seam)-keep):]
+	}
+	return n, err
 }
 
 func (f *form) add(p *multipart.Part, left *int64) error {
@@ -181,7 +206,7 @@ func (a *api) multipartForm(c *gin.Context) (*form, error) {
 		}
 		return nil, spi.Errorf(spi.CodeUnsupportedMedia, "files are sent as multipart/form-data, not %.60q", header)
 	}
-	return readForm(multipart.NewReader(c.Request.Body, params["boundary"]))
+	return readForm(c.Request.Body, params["boundary"])
 }
 
 // putNewImages stores the files one after the other. Those before a failing one stay; the error says which one failed.

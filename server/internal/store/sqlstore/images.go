@@ -317,11 +317,13 @@ func (s *Store) devices(ctx context.Context) ([]string, error) {
 	defer rows.Close()
 	var devices []string
 	for rows.Next() {
-		var d string
+		var d string // one device, or many with a line feed each
 		if err := rows.Scan(&d); err != nil {
 			return nil, err
 		}
-		devices = append(devices, fold(d))
+		for one := range strings.Lines(d) {
+			devices = append(devices, fold(strings.TrimSuffix(one, "\n")))
+		}
 	}
 	slices.Sort(devices)
 	return slices.Compact(devices), rows.Err()

@@ -43,7 +43,7 @@ type dialect struct {
 	forUpdate    string // after a SELECT: lock the rows until the transaction ends
 	byDeviceTime string // after FROM images: use the unique index (device, datetime)
 	byTimeDevice string // after FROM images: use the index (datetime, device)
-	devices      string // query: each device once, by skipping through the index, not by reading all of it
+	devices      string // query: each device once, by skipping through the index, not reading all of it
 	sameHash     string // condition: the password hash is the parameter, byte by byte
 	// termsPerQuery is how many (device, range) terms one query may hold. They save round trips to a server; SQLite has
 	// none, and only a single range keeps its rows in the order of the index.
