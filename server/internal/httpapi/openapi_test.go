@@ -115,14 +115,14 @@ type unobserved struct{}
 func (unobserved) Observe(string, string, int, time.Duration) {}
 
 // TestOpenAPIDescribesWhatIsServed calls every operation without credentials, and holds the reply against the document:
-// those that need none answer 200, the others 401.
+// those that need none answer 200, the others 401; and all but the sign of life 503 while the server starts.
 func TestOpenAPIDescribesWhatIsServed(t *testing.T) {
 	doc := loadOpenAPI(t)
 	router, err := gorillamux.NewRouter(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := New(Config{
+	cfg := Config{
 		Requests: unobserved{},
 		Ready: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -130,9 +130,24 @@ func TestOpenAPIDescribesWhatIsServed(t *testing.T) {
 		}),
 		Log: slog.New(slog.DiscardHandler),
 		Now: time.Now,
-	})
+	}
+	running, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
+	}
+	starting, err := Starting(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(t *testing.T, handler http.Handler, method, path string, want int) {
+		t.Helper()
+		call := httptest.NewRequestWithContext(t.Context(), method, strings.ReplaceAll(path, "{what}", "metadata"), http.NoBody)
+		reply := httptest.NewRecorder()
+		handler.ServeHTTP(reply, call)
+		if reply.Code != want {
+			t.Fatalf("status %d, want %d: %s", reply.Code, want, reply.Body)
+		}
+		conforms(t, router, call, reply)
 	}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
@@ -141,13 +156,14 @@ func TestOpenAPIDescribesWhatIsServed(t *testing.T) {
 				if op.Security != nil && len(*op.Security) == 0 {
 					want = http.StatusOK
 				}
-				call := httptest.NewRequestWithContext(t.Context(), method, strings.ReplaceAll(path, "{what}", "metadata"), http.NoBody)
-				reply := httptest.NewRecorder()
-				handler.ServeHTTP(reply, call)
-				if reply.Code != want {
-					t.Fatalf("status %d, want %d: %s", reply.Code, want, reply.Body)
+				call(t, running, method, path, want)
+			})
+			t.Run("starting/"+method+path, func(t *testing.T) {
+				want := http.StatusServiceUnavailable
+				if path == "/healthz" {
+					want = http.StatusOK
 				}
-				conforms(t, router, call, reply)
+				call(t, starting, method, path, want)
 			})
 		}
 	}
