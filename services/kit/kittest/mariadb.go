@@ -132,14 +132,15 @@ func (m *MariaDB) Start(ctx context.Context) error {
 		return errors.New("kittest: mariadbd runs already")
 	}
 	args := []string{"--no-defaults",
-		"--datadir=" + m.data(), "--socket=" + filepath.Join(m.dir, "s"), "--pid-file=" + filepath.Join(m.dir, "pid"),
+		"--datadir=" + m.data(), "--socket=" + m.socket(), "--pid-file=" + filepath.Join(m.dir, "pid"),
 		"--log-error=" + m.logFile(), "--bind-address=127.0.0.1", "--port=" + strconv.Itoa(m.port),
 		"--skip-name-resolve", "--skip-log-bin", "--performance-schema=OFF", "--max-connections=200",
 		"--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M", "--aria-pagecache-buffer-size=1M", "--key-buffer-size=1M",
 		// Commits reach the operating system but not the disk: they survive a killed server, and tests are quick.
 		"--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=0",
 		"--innodb-buffer-pool-dump-at-shutdown=0", "--innodb-buffer-pool-load-at-startup=0", "--innodb-fast-shutdown=1",
-		"--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci",
+		// Not the collation of the tables, as on newer servers: statements must not rely on the default.
+		"--character-set-server=utf8mb4", "--collation-server=utf8mb4_unicode_ci",
 	}
 	if m.account != "" {
 		args = append(args, "--user="+m.account)
@@ -154,9 +155,8 @@ func (m *MariaDB) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, mariaDBStartTimeout)
 	defer cancel()
 	for {
-		conn, err := net.DialTimeout("tcp", m.addr(), time.Second)
-		if err == nil {
-			return conn.Close()
+		if greets("tcp", m.addr()) && greets("unix", m.socket()) {
+			return nil
 		}
 		select {
 		case <-exited:
@@ -169,6 +169,24 @@ func (m *MariaDB) Start(ctx context.Context) error {
 		}
 	}
 }
+
+// greets says whether the server sends its greeting there: it listens for a while before it is ready, and on one address
+// before the other.
+func greets(network, addr string) bool {
+	conn, err := net.DialTimeout(network, addr, time.Second)
+	if err != nil {
+		return false
+	}
+	// Closing after a read has nothing to lose.
+	defer func() { _ = conn.Close() }()
+	if conn.SetReadDeadline(time.Now().Add(time.Second)) != nil {
+		return false
+	}
+	n, err := conn.Read(make([]byte, 1))
+	return n == 1 && err == nil
+}
+
+func (m *MariaDB) socket() string { return filepath.Join(m.dir, "s") }
 
 func (m *MariaDB) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.port)) }
 
@@ -221,7 +239,7 @@ func (m *MariaDB) Close() error {
 
 func (m *MariaDB) config() *mysql.Config {
 	cfg := mysql.NewConfig()
-	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.MultiStatements = "root", m.password, "unix", filepath.Join(m.dir, "s"), true
+	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.MultiStatements = "root", m.password, "unix", m.socket(), true
 	return cfg
 }
 
