@@ -29,10 +29,9 @@ cmd_help() {
 Usage: sh deploy.sh COMMAND [ARGUMENTS]
 
   local     run everything in one process, in the foreground, until Ctrl-C or a signal; needs Go 1.26 and nothing else
-              --port N      the API's port (8080); N+1 is the viewer's, N+2 S3's, N+3 the metrics'
+              --port N      the API's port (8080); N+2 is S3's, N+3 the metrics'
               --data DIR    where all data stands (the project's data/ folder)
               --bind ADDR   the address to listen on (127.0.0.1: this machine only)
-              --demo        add a few days of generated images of three devices
   init      write .secret.env with strong random secrets; an existing one is checked and never changed
   lint      check the formatting and the style of all sources
   test      set up what the tests need and run every test; arguments go to `go test`
