@@ -141,7 +141,7 @@ func (p *parser) dict(depth int) (any, error) {
 			return nil, err
 		}
 		if p.peek() != ':' {
-			return nil, errors.New("expected :")
+			return nil, errors.New("expected a colon behind a key")
 		}
 		p.at++
 		value, err := p.value(depth + 1)
