@@ -46,6 +46,10 @@ type Stack struct {
 	Database kittest.Database // zero in local mode
 	S3       *kittest.S3      // nil in local mode
 
+	shared bool // with all tests of the process: see SharedEach
+	later  bool
+	Data   string // local mode's folder, empty in production
+
 	command func() *exec.Cmd
 	mu      sync.Mutex
 	process *exec.Cmd
@@ -55,15 +59,20 @@ type Stack struct {
 
 // Options change how a stack is started.
 type Options struct {
+	Quiet    bool                                    // without debug lines in the log, for benchmarks
 	Own      bool                                    // servers of its own, which the test may stop
 	Environ  []string                                // more variables, NAME=value
 	Database func(t testing.TB, db kittest.Database) // fills the database before the API starts (production only)
+	Data     string                                  // the folder to keep everything in (local mode only); a temporary one where empty
+	Later    bool                                    // the test starts it: Start, then WaitReady
+
+	shared string // folder of a stack that outlives the test
 }
 
 // Production starts spi-api on MariaDB and versitygw; the test is skipped where one of them is missing.
 func Production(t testing.TB, o Options) *Stack {
 	t.Helper()
-	s := &Stack{Kind: "production", log: &lockedBuffer{}}
+	s := &Stack{Kind: "production", log: &lockedBuffer{}, shared: o.shared != ""}
 	if o.Own {
 		s.MariaDB, s.S3 = kittest.NewMariaDB(t), kittest.NewS3(t)
 	} else {
@@ -85,7 +94,7 @@ func Production(t testing.TB, o Options) *Stack {
 		"MYSQL_USER=" + s.Database.User, "MYSQL_PASSWORD=" + s.Database.Password,
 		"S3_HOST=" + s.Bucket.Endpoint, "S3_REGION=" + s.Bucket.Region, "S3_BUCKET_NAME=" + s.BucketName,
 		"S3_ACCESS_KEY=" + s.Bucket.AccessKey, "S3_PRIVATE_KEY=" + s.Bucket.SecretKey,
-		"DEBUG=true",
+		"DEBUG=" + strconv.FormatBool(!o.Quiet),
 	}, append(secrets(), o.Environ...)...)
 	binary := Binary(t, "server", "./cmd/spi-api")
 	s.command = func() *exec.Cmd {
@@ -93,6 +102,7 @@ func Production(t testing.TB, o Options) *Stack {
 		cmd.Env = append(os.Environ(), environ...)
 		return cmd
 	}
+	s.later = o.Later
 	s.begin(t, ports, ports+1)
 	return s
 }
@@ -100,14 +110,20 @@ func Production(t testing.TB, o Options) *Stack {
 // Local starts sticky-pi.
 func Local(t testing.TB, o Options) *Stack {
 	t.Helper()
-	s := &Stack{Kind: "local", log: &lockedBuffer{}, BucketName: "sticky-pi"}
+	s := &Stack{Kind: "local", log: &lockedBuffer{}, BucketName: "sticky-pi", shared: o.shared != ""}
 	port := freePorts(t, 0, 1, 2, 3)
-	data := t.TempDir()
+	data := o.shared
+	if data == "" {
+		data = o.Data
+	}
+	if data == "" {
+		data = t.TempDir()
+	}
 	s.Bucket = kittest.S3Access{
 		Endpoint: fmt.Sprintf("http://127.0.0.1:%d", port+2), Region: "us-east-1", AccessKey: "access-of-tests", SecretKey: "secret-of-tests",
 	}
 	environ := append([]string{
-		"S3_ACCESS_KEY=" + s.Bucket.AccessKey, "S3_PRIVATE_KEY=" + s.Bucket.SecretKey, "DEBUG=true",
+		"S3_ACCESS_KEY=" + s.Bucket.AccessKey, "S3_PRIVATE_KEY=" + s.Bucket.SecretKey, "DEBUG=" + strconv.FormatBool(!o.Quiet),
 	}, append(secrets(), o.Environ...)...)
 	binary := Binary(t, "services/local", "./cmd/sticky-pi")
 	s.command = func() *exec.Cmd {
@@ -115,6 +131,7 @@ func Local(t testing.TB, o Options) *Stack {
 		cmd.Env = append(os.Environ(), environ...)
 		return cmd
 	}
+	s.later = o.Later
 	s.begin(t, port, port+3)
 	return s
 }
@@ -137,16 +154,22 @@ func (s *Stack) begin(t testing.TB, port, metrics int) {
 	t.Helper()
 	s.URL = fmt.Sprintf("http://127.0.0.1:%d", port)
 	s.MetricsURL = fmt.Sprintf("http://127.0.0.1:%d/metrics", metrics)
-	t.Cleanup(func() {
-		s.Stop(syscall.SIGTERM)
-		if t.Failed() {
-			t.Logf("log of the server:\n%s", s.Log())
-		}
-	})
+	if !s.shared {
+		t.Cleanup(func() {
+			s.Stop(syscall.SIGTERM)
+			if t.Failed() {
+				t.Logf("log of the server:\n%s", s.Log())
+			}
+		})
+	}
+	if s.later {
+		return
+	}
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.WaitReady(t.Context()); err != nil {
+		s.Stop(syscall.SIGKILL)
 		t.Fatalf("%v; log of the server:\n%s", err, s.Log())
 	}
 }
@@ -291,7 +314,7 @@ func Root(t testing.TB) string {
 
 // Close ends what the test process shares and removes the binaries. A TestMain calls it after m.Run.
 func Close() error {
-	return errors.Join(kittest.CloseSharedMariaDB(), kittest.CloseSharedS3(), os.RemoveAll(buildIn))
+	return errors.Join(closeShared(), kittest.CloseSharedMariaDB(), kittest.CloseSharedS3(), os.RemoveAll(buildIn))
 }
 
 // freePorts finds a port p such that p + each offset is free.

@@ -73,8 +73,9 @@ func New(cfg Config) (http.Handler, error) {
 	g.NoRoute(a.noRoute)
 	g.NoMethod(a.noMethod)
 
-	g.GET("/healthz", a.healthz)
-	g.GET("/readyz", gin.WrapH(cfg.Ready))
+	probe := []string{http.MethodGet, http.MethodHead} // load balancers send either
+	g.Match(probe, "/healthz", a.healthz)
+	g.Match(probe, "/readyz", gin.WrapH(cfg.Ready))
 	g.GET("/openapi.yaml", a.openAPI)
 
 	g.POST("/get_token", a.as(auth.ReadOnly, a.getToken))

@@ -227,9 +227,11 @@ func TestABrokenFormIsRefused(t *testing.T) {
 			}
 		})
 	}
-	f, err := (&api{}).multipartForm(requestOf(t, http.NoBody, ""))
-	if f != nil || err != nil {
-		t.Errorf("nothing: %v, %v", f, err)
+	for _, contentType := range []string{"", "application/json", "multipart/form-data; boundary=x"} {
+		f, err := (&api{}).multipartForm(requestOf(t, strings.NewReader(""), contentType))
+		if f != nil || err != nil {
+			t.Errorf("nothing, as %q: %v, %v", contentType, f, err)
+		}
 	}
 }
 

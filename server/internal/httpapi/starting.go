@@ -5,6 +5,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sticky-pi/sticky-pi-server/services/kit/health"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -18,6 +19,9 @@ func Starting(cfg Config) (http.Handler, error) {
 	}
 	g.Use(a.observe, a.body)
 	g.GET("/healthz", a.healthz)
+	g.GET("/readyz", func(c *gin.Context) {
+		c.JSON(http.StatusServiceUnavailable, health.Report{Checks: map[string]string{"database": "the server waits for it, or brings it up to date"}})
+	})
 	g.NoRoute(func(c *gin.Context) {
 		a.fail(c, spi.Errorf(spi.CodeUnavailable, "the server is starting and waits for the database: try again"))
 	})

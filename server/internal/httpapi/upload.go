@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -197,16 +198,16 @@ func badForm(err error) error {
 
 // multipartForm reads the request's form. nil: the body is empty.
 func (a *api) multipartForm(c *gin.Context) (*form, error) {
+	body := bufio.NewReader(c.Request.Body)
+	if _, err := body.Peek(1); errors.Is(err, io.EOF) {
+		return nil, nil //nolint:nilnil // no form is not a mistake here: it has no elements
+	}
 	header := c.GetHeader("Content-Type")
 	media, params, err := mime.ParseMediaType(header)
 	if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
-		var one [1]byte
-		if n, err := io.ReadFull(c.Request.Body, one[:]); n == 0 && errors.Is(err, io.EOF) {
-			return nil, nil //nolint:nilnil // no form is not a mistake here: it has no elements
-		}
 		return nil, spi.Errorf(spi.CodeUnsupportedMedia, "files are sent as multipart/form-data, not %.60q", header)
 	}
-	return readForm(c.Request.Body, params["boundary"])
+	return readForm(body, params["boundary"])
 }
 
 // putNewImages stores the files one after the other. Those before a failing one stay; the error says which one failed.

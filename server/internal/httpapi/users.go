@@ -221,11 +221,7 @@ func (a *api) resetPassword(c *gin.Context, by *store.User) error {
 	type reset struct{ username, password string }
 	var resets []reset
 	format, err := elements(c, func(e *element) error {
-		r := reset{e.text("username", maxUsername), password(e)}
-		if auth.RoleOf(by) < auth.Admin && !strings.EqualFold(r.username, by.Username) {
-			return spi.Errorf(spi.CodeForbidden, "element %d: only an admin may reset another user's password", e.index)
-		}
-		resets = append(resets, r)
+		resets = append(resets, reset{e.text("username", maxUsername), password(e)})
 		return nil
 	})
 	if err != nil {
@@ -233,12 +229,16 @@ func (a *api) resetPassword(c *gin.Context, by *store.User) error {
 	}
 	ctx := c.Request.Context()
 	users := make([]store.User, len(resets))
+	admin := auth.RoleOf(by) == auth.Admin
 	for i, r := range resets {
-		if users[i], err = a.Store.UserByName(ctx, r.username); err != nil {
-			if spi.CodeOf(err) == spi.CodeNotFound {
-				return spi.Errorf(spi.CodeNotFound, "element %d: there is no user %q", i, r.username)
-			}
+		users[i], err = a.Store.UserByName(ctx, r.username)
+		switch {
+		case err != nil && spi.CodeOf(err) != spi.CodeNotFound:
 			return err
+		case !admin && (err != nil || users[i].ID != by.ID): // says nothing of who there is
+			return spi.Errorf(spi.CodeForbidden, "element %d: only an admin may reset another user's password", i)
+		case err != nil:
+			return spi.Errorf(spi.CodeNotFound, "element %d: there is no user %q", i, r.username)
 		}
 	}
 	for i, r := range resets {
