@@ -62,7 +62,7 @@ type Config struct {
 }
 
 // Service stores uploaded images. It is safe for concurrent use.
-type Service struct{ Config }
+type Service struct{ c Config }
 
 // New makes a service.
 func New(c Config) *Service {
@@ -75,7 +75,7 @@ func New(c Config) *Service {
 	if c.Observe == nil {
 		c.Observe = func(Outcome, int) {}
 	}
-	return &Service{Config: c}
+	return &Service{c}
 }
 
 // File is an uploaded file.
@@ -94,7 +94,7 @@ const finishWithin = time.Minute
 // as it is), CodeUnavailable where the same file may be sent again.
 func (s *Service) Put(ctx context.Context, file File, user string) (store.Image, error) {
 	image, outcome, err := s.put(ctx, file, user)
-	s.Observe(outcome, len(file.Data))
+	s.c.Observe(outcome, len(file.Data))
 	if err != nil {
 		return store.Image{}, about(file.Name, outcome, err)
 	}
@@ -136,14 +136,14 @@ func (s *Service) put(ctx context.Context, file File, user string) (store.Image,
 		return store.Image{}, outcomeOf(err), err
 	}
 	// The claim keeps others waiting, so the picture is decoded before it is taken.
-	pair, err := s.Thumbnailer.Make(ctx, file.Data, info)
+	pair, err := s.c.Thumbnailer.Make(ctx, file.Data, info)
 	if err != nil {
 		if spi.CodeOf(err) == spi.CodeInvalid {
 			return store.Image{}, BadJPEG, err
 		}
 		return store.Image{}, Failed, err
 	}
-	claim, err := s.Store.ClaimImage(ctx, image.Device, image.Datetime)
+	claim, err := s.c.Store.ClaimImage(ctx, image.Device, image.Datetime)
 	if err != nil {
 		if spi.CodeOf(err) == spi.CodeConflict {
 			err = isThere(nil, &image)
@@ -164,7 +164,7 @@ func (s *Service) put(ctx context.Context, file File, user string) (store.Image,
 	if err := group.Wait(); err != nil {
 		return store.Image{}, Failed, err
 	}
-	image.DatetimeCreated = s.Clock().UTC().Truncate(time.Second)
+	image.DatetimeCreated = s.c.Clock().UTC().Truncate(time.Second)
 	if err := claim.Commit(ctx, &image); err != nil {
 		if spi.CodeOf(err) == spi.CodeConflict {
 			err = isThere(nil, &image)
@@ -184,12 +184,12 @@ func (s *Service) putOriginal(ctx context.Context, image *store.Image, data []by
 	const turns = 4
 	var err error
 	for range turns {
-		err = s.Blob.Put(ctx, key, data, blob.Put{ContentType: contentType, MD5: sum, IfAbsent: true})
+		err = s.c.Blob.Put(ctx, key, data, blob.Put{ContentType: contentType, MD5: sum, IfAbsent: true})
 		if err == nil || spi.CodeOf(err) != spi.CodeConflict {
 			return err
 		}
 		var left blob.Info
-		left, err = s.Blob.Head(ctx, key)
+		left, err = s.c.Blob.Head(ctx, key)
 		switch {
 		case err == nil:
 		case spi.CodeOf(err) == spi.CodeNotFound:
@@ -205,9 +205,9 @@ func (s *Service) putOriginal(ctx context.Context, image *store.Image, data []by
 		if err := s.checkAbsent(ctx, image); err != nil {
 			return err
 		}
-		s.Logger.WarnContext(ctx, "replacing an object without a row, left by an upload that failed",
+		s.c.Logger.WarnContext(ctx, "replacing an object without a row, left by an upload that failed",
 			"key", key, "size", left.Size, "etag", left.ETag, "modified", left.Modified)
-		err = s.Blob.Put(ctx, key, data, blob.Put{ContentType: contentType, MD5: sum, IfETag: left.ETag})
+		err = s.c.Blob.Put(ctx, key, data, blob.Put{ContentType: contentType, MD5: sum, IfETag: left.ETag})
 		if err == nil || spi.CodeOf(err) != spi.CodeConflict && spi.CodeOf(err) != spi.CodeNotFound {
 			return err
 		}
@@ -216,14 +216,14 @@ func (s *Service) putOriginal(ctx context.Context, image *store.Image, data []by
 }
 
 func (s *Service) putThumbnail(ctx context.Context, image *store.Image, what spi.What, data []byte) error {
-	return s.Blob.Put(ctx, Key(image.Device, image.Datetime, what), data,
+	return s.c.Blob.Put(ctx, Key(image.Device, image.Datetime, what), data,
 		blob.Put{ContentType: contentType, MD5: md5.Sum(data)}) //nolint:gosec // see the import
 }
 
 // checkAbsent gives CodeConflict where the image has a row.
 func (s *Service) checkAbsent(ctx context.Context, image *store.Image) error {
 	key := store.ImageKey{Device: image.Device, Datetime: image.Datetime}
-	return s.Store.Images(ctx, []store.ImageKey{key}, func(there *store.Image) error { return isThere(there, image) })
+	return s.c.Store.Images(ctx, []store.ImageKey{key}, func(there *store.Image) error { return isThere(there, image) })
 }
 
 // isThere is the error for an image that is there already; there is its row where that is known.
