@@ -19,7 +19,7 @@ func TestTheVersityGWOfTheTestsIsTheOneOfGoMod(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile(`github.com/versity/versitygw (v\S+)`).FindSubmatch(mod)
+	m := regexp.MustCompile(`github\.com/versity/versitygw (v\S+)`).FindSubmatch(mod)
 	if m == nil || string(m[1]) != VersityGWVersion {
 		t.Errorf("go.mod requires versitygw %q, VersityGWVersion is %s", m, VersityGWVersion)
 	}

@@ -276,7 +276,7 @@ type reader struct {
 
 func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.body.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader's contract is the bare io.EOF
+	if err != nil && err != io.EOF { // bare, as io.Reader promises
 		e, _ := explain(r.ctx, "read the object "+r.key, err)
 		return n, e
 	}
