@@ -20,7 +20,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/auth"
-	"github.com/sticky-pi/sticky-pi-server/server/internal/blob"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/blob/s3blob"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/httpapi"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest"
@@ -50,7 +49,7 @@ type Server struct {
 	cfg     Config
 	log     *slog.Logger
 	db      database
-	blobs   blob.Store
+	blobs   *s3blob.Store
 	auth    *auth.Authenticator
 	api     net.Listener
 	metrics net.Listener // nil: none
@@ -81,7 +80,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *Server, err erro
 		return nil, err
 	}
 	thumbnails := thumbnail.New()
-	log.InfoContext(ctx, "thumbnails are made by "+thumbnails.Name())
+	log.InfoContext(ctx, "thumbnails", "made_by", thumbnails.Name())
 	s.reg.MustRegister(collectors.NewDBStatsCollector(s.db.DB(), "main"))
 	api := httpapi.Config{
 		Store: s.db, Blobs: s.blobs, Auth: s.auth,
@@ -205,7 +204,7 @@ func (s *Server) Run(ctx context.Context, ready func()) (err error) {
 
 // start makes the database usable. It gives nil too when ctx ends first.
 func (s *Server) start(ctx context.Context) error {
-	err := retry(ctx, s.log, "the database cannot be used yet", func() error {
+	err := retry(ctx, s.log, "database", func() error {
 		err := s.db.Migrate(ctx)
 		if err == nil {
 			err = s.makeAccounts(ctx)
@@ -215,18 +214,15 @@ func (s *Server) start(ctx context.Context) error {
 		}
 		return err
 	})
-	if ctx.Err() != nil {
-		return nil
+	if err == nil || ctx.Err() != nil {
+		return nil //nolint:nilerr // told to stop meanwhile: that is no failure
 	}
-	if err != nil {
-		return fmt.Errorf("preparing the database: %w", err)
-	}
-	return nil
+	return fmt.Errorf("preparing the database: %w", err)
 }
 
 // makeBucket goes on until the bucket is there: uploads answer 503 as long as S3 is away, everything else works.
 func (s *Server) makeBucket(ctx context.Context) {
-	_ = retry(ctx, s.log, "the bucket cannot be used yet", func() error { return s.blobs.Ensure(ctx) }) // ends in success, or with ctx
+	_ = retry(ctx, s.log, "bucket", func() error { return s.blobs.Ensure(ctx) }) // ends in success, or with ctx
 }
 
 // retry tries again, with pauses up to ten seconds, until do succeeds, fails for good, or ctx ends.
@@ -236,7 +232,7 @@ func retry(ctx context.Context, log *slog.Logger, what string, do func() error) 
 	pauses.MaxInterval = 10 * time.Second
 	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, do() }, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(0),
 		backoff.WithNotify(func(err error, pause time.Duration) {
-			log.WarnContext(ctx, what, "error", err, "again_in", pause.Round(time.Millisecond))
+			log.WarnContext(ctx, "waiting for a part of the server", "part", what, "error", err, "again_in", pause.Round(time.Millisecond))
 		}))
 	return err
 }
@@ -282,6 +278,9 @@ func (s *Server) close() error {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if s.blobs != nil {
+		s.blobs.Close() // an S3 server that is told to stop waits for the connections it still has
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
@@ -123,6 +124,16 @@ func run(ctx context.Context, o Options, cfg server.Config, api *server.Server, 
 			admin := cfg.Accounts[0]
 			_, _ = fmt.Fprintf(o.Out, "ready: API http://%s S3 %s metrics http://%s/metrics, admin %q, password: API_ADMIN_PASSWORD in %s\n",
 				api.Addr(), cfg.S3.PublicURL, api.MetricsAddr(), admin.Username, secrets)
+			if !o.Demo {
+				return
+			}
+			g.Go(func() error {
+				url := "http://" + net.JoinHostPort(loopbackOf(o.Bind), strconv.Itoa(o.Port))
+				if err := fillDemo(ctx, o.Log, url, admin.Username, admin.Password, time.Now()); err != nil && ctx.Err() == nil {
+					o.Log.ErrorContext(ctx, "the demonstration is not complete; start again with --demo to go on", "error", err)
+				}
+				return nil // the server itself is well
+			})
 		})
 	})
 	return g.Wait()

@@ -75,7 +75,7 @@ func checkArgon2id(hash, password string) (right, current bool, err error) {
 	if err != nil {
 		return false, false, spi.Wrap(spi.CodeInternal, err, "the stored password of this account cannot be read: an admin must reset it")
 	}
-	got := argon2.IDKey([]byte(password), salt, time, memory, threads, uint32(len(key))) //nolint:gosec // at most 128
+	got := argon2.IDKey([]byte(password), salt, time, memory, threads, uint32(len(key)))
 	current = memory == argonMemory && time == argonTime && threads == argonThreads && len(key) == argonKey
 	return subtle.ConstantTimeCompare(got, key) == 1, current, nil
 }

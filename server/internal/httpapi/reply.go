@@ -74,7 +74,7 @@ func (l *list) end() error {
 // The fields of an object are appended in the order of their names, as the protocol says.
 
 func appendText(b []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
 			q, err := json.Marshal(s)
 			if err != nil { // strings always marshal

@@ -52,7 +52,7 @@ func Like(pattern, s string) bool {
 
 // IsPattern says whether s means anything else to [Like] than itself.
 func IsPattern(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] == '%' || s[i] == '_' || s[i] == '\\' {
 			return true
 		}

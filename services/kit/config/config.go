@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,21 +36,29 @@ func Load(files ...string) *Source {
 // LoadFrom is [Load] with another environment, for tests and for services that are wired into one process.
 func LoadFrom(environ func(string) (string, bool), files ...string) *Source {
 	s := &Source{environ: environ, files: map[string]string{}}
-	for _, name := range files {
-		vars, err := godotenv.Read(name)
+	var text strings.Builder
+	// The last file first: what is parsed later wins, and may refer by ${NAME} to what came before, as .secret.env does to .env.
+	for _, name := range slices.Backward(files) {
+		b, err := os.ReadFile(name) //nolint:gosec // the operator names the file
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
+		}
+		if err == nil {
+			_, err = godotenv.UnmarshalBytes(b) // alone, so that the error is this file's
 		}
 		if err != nil {
 			s.errs = append(s.errs, fmt.Errorf("env file %s: cannot be read (%w): mend its syntax (NAME=value lines) or its permissions", name, err))
 			continue
 		}
-		for k, v := range vars {
-			if _, ok := s.files[k]; !ok {
-				s.files[k] = v
-			}
-		}
+		text.Write(b)
+		text.WriteByte('\n')
 	}
+	vars, err := godotenv.Unmarshal(text.String())
+	if err != nil {
+		s.errs = append(s.errs, fmt.Errorf("env files %s: %w", strings.Join(files, ", "), err))
+		return s
+	}
+	s.files = vars
 	return s
 }
 

@@ -41,6 +41,20 @@ func TestTheEnvironmentComesBeforeFilesAndEarlierFilesBeforeLater(t *testing.T) 
 	}
 }
 
+func TestAnEnvFileMayReferToOneBehindIt(t *testing.T) {
+	secret := write(t, ".secret.env", "S3_HOST=s3.${ROOT_DOMAIN_NAME}\nQUOTED='s3.${ROOT_DOMAIN_NAME}'\n")
+	plain := write(t, ".env", "ROOT_DOMAIN_NAME=example.org")
+	src := config.LoadFrom(environ(nil), secret, plain)
+	for _, name := range []string{"S3_HOST", "QUOTED"} {
+		if got := src.Expanded(name, ""); got != "s3.example.org" {
+			t.Errorf("%s is %q", name, got)
+		}
+	}
+	if err := src.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestASecretMayStandInAFileOfItsOwn(t *testing.T) {
 	path := write(t, "password", "from a file\n")
 	src := config.LoadFrom(environ(map[string]string{"PASSWORD_FILE": path}), write(t, ".env", "PASSWORD=from env file\n"))

@@ -51,7 +51,7 @@ func Run(ctx context.Context, log *slog.Logger, l net.Listener, handler http.Han
 		log.WarnContext(ctx, "requests in flight were cut at the stop", "address", l.Addr().String(), "grace", Grace)
 		err = srv.Close()
 	}
-	<-failed // http.ErrServerClosed, now that it is told to stop
+	_ = <-failed // http.ErrServerClosed, now that it is told to stop
 	return err
 }
 

@@ -98,9 +98,10 @@ func OpenMariaDB(cfg MariaDBConfig) (*Store, error) {
 			lock: func(ctx context.Context, db *sql.DB) (func(), error) {
 				return lockSession(ctx, db, lockName(cfg.Database, "migrate"))
 			},
-			code: func(log *slog.Logger, checkpoint func(string) error) []*goose.Migration {
-				m := &oldStackMigration{log: log, checkpoint: checkpoint}
-				return []*goose.Migration{goose.NewGoMigration(2, &goose.GoFunc{RunDB: m.run}, nil)}
+			run: newMigrationRun(logger),
+			code: func(run migrationRun) []*goose.Migration {
+				m := &oldStackMigration{run}
+				return []*goose.Migration{goose.NewGoMigration(2, &goose.GoFunc{RunDB: m.up}, nil)}
 			},
 		},
 	}, nil

@@ -22,17 +22,30 @@ type schema struct {
 	open func() (*sql.DB, error)
 	// lock keeps other servers that start from migrating at the same time. The returned function ends it.
 	lock func(context.Context, *sql.DB) (func(), error)
-	// code gives the migrations that SQL alone cannot do. checkpoint may be nil; it is called between their steps, and
-	// tests fail there.
-	code       func(log *slog.Logger, checkpoint func(step string) error) []*goose.Migration
+	// code gives the migrations that SQL alone cannot do; nil where there are none.
+	code func(migrationRun) []*goose.Migration
+	run  migrationRun
+}
+
+// migrationRun is what a migration in Go gets beside the database.
+type migrationRun struct {
+	log *slog.Logger
+	// chunk is the number of rows that one UPDATE changes at most. It bounds the locks, the undo log and what is lost by a
+	// kill.
+	chunk int
+	// checkpoint is called after each step; its error ends the migration there. Tests fail in it.
 	checkpoint func(step string) error
+}
+
+func newMigrationRun(log *slog.Logger) migrationRun {
+	return migrationRun{log: log, chunk: 20_000, checkpoint: func(string) error { return nil }}
 }
 
 // provider knows all migrations of this program.
 func (s *Store) provider(db *sql.DB) (*goose.Provider, error) {
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithSlog(s.log), goose.WithVerbose(true)}
 	if s.schema.code != nil {
-		options = append(options, goose.WithGoMigrations(s.schema.code(s.log, s.schema.checkpoint)...))
+		options = append(options, goose.WithGoMigrations(s.schema.code(s.schema.run)...))
 	}
 	return goose.NewProvider(s.schema.dialect, db, s.schema.files, options...)
 }

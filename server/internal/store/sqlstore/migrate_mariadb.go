@@ -4,17 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 )
 
 // oldStackMigration is migration 2 of MariaDB: it brings the tables of either generation of the old stack up to date, in
 // place. MariaDB commits each change of a table at once, so every step looks at what is there and may be repeated.
-type oldStackMigration struct {
-	log        *slog.Logger
-	checkpoint func(step string) error
-}
+type oldStackMigration struct{ migrationRun }
 
 // oldTables in an order in which users come last: their column of user names is the source of the others'.
 var oldTables = []string{"images", "uid_annotations", "tuboid_series", "tiled_tuboids", "itc_labels", "users"}
@@ -23,16 +19,12 @@ var oldTables = []string{"images", "uid_annotations", "tuboid_series", "tiled_tu
 var measures = []string{"alt", "lat", "lng", "temp", "hum", "no_flash_shutter_speed", "no_flash_exposure_time", "no_flash_bv",
 	"no_flash_iso", "lum", "bat", "but"}
 
-const (
-	// toRound is the comment of a column that was FLOAT and became DOUBLE, but still holds values such as
-	// 76.80000305175781 for 76.8. It is set by the very statement that changes the type, so that a migration which is
-	// killed in between knows what is left to do, and never rounds values that were DOUBLE before.
-	toRound = "was FLOAT: to be rounded"
-	// migrationChunk bounds a transaction of the migration: its locks, its undo log and what is lost by a kill.
-	migrationChunk = 20_000
-)
+// toRound is the comment of a column that was FLOAT and became DOUBLE, but still holds values such as 76.80000305175781 for
+// 76.8. It is set by the very statement that changes the type, so that a migration which is killed in between knows what is
+// left to do, and never rounds values that were DOUBLE before.
+const toRound = "was FLOAT: to be rounded"
 
-func (m *oldStackMigration) run(ctx context.Context, db *sql.DB) error {
+func (m *oldStackMigration) up(ctx context.Context, db *sql.DB) error {
 	for _, table := range oldTables {
 		if err := m.nameUsers(ctx, db, table); err != nil {
 			return fmt.Errorf("table %s: %w", table, err)
@@ -49,9 +41,6 @@ func (m *oldStackMigration) run(ctx context.Context, db *sql.DB) error {
 
 func (m *oldStackMigration) done(step string) error {
 	m.log.Info("database migration 2", "done", step)
-	if m.checkpoint == nil {
-		return nil
-	}
 	return m.checkpoint(step)
 }
 
@@ -103,7 +92,7 @@ func texts(ctx context.Context, db *sql.DB, query string, args ...any) (found []
 func (m *oldStackMigration) chunks(ctx context.Context, db *sql.DB, table, update string) error {
 	for from, n := int64(0), 0; ; n++ {
 		var to sql.Null[int64]
-		err := db.QueryRowContext(ctx, "SELECT MAX(id) FROM (SELECT id FROM "+table+" WHERE id > ? ORDER BY id LIMIT ?) AS chunk", from, migrationChunk).Scan(&to)
+		err := db.QueryRowContext(ctx, "SELECT MAX(id) FROM (SELECT id FROM "+table+" WHERE id > ? ORDER BY id LIMIT ?) AS chunk", from, m.chunk).Scan(&to)
 		if err != nil {
 			return err
 		}
@@ -117,10 +106,8 @@ func (m *oldStackMigration) chunks(ctx context.Context, db *sql.DB, table, updat
 		if n%50 == 49 {
 			m.log.Info("database migration 2", "table", table, "id", from)
 		}
-		if m.checkpoint != nil {
-			if err := m.checkpoint(fmt.Sprintf("%s up to id %d", table, from)); err != nil {
-				return err
-			}
+		if err := m.checkpoint(fmt.Sprintf("%s up to id %d", table, from)); err != nil {
+			return err
 		}
 	}
 }

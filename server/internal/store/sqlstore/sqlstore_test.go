@@ -6,11 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store/sqlstore"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store/storetest"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
 func TestMain(m *testing.M) {
@@ -67,4 +69,12 @@ func TestConformance(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) store.Store { return open(t) })
 		})
 	}
+}
+
+func spiTime(s string) time.Time {
+	at, _, err := spi.ParseDatetime(s)
+	if err != nil {
+		panic(err)
+	}
+	return at
 }

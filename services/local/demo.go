@@ -1,0 +1,87 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
+)
+
+// The demonstration: what three devices would have sent in the last days.
+const (
+	demoDays     = 3
+	demoInterval = 20 * time.Minute
+	demoWidth    = 1296 // half of a device's picture: quick to make
+	demoHeight   = 972
+)
+
+var demoDevices = []string{"de300001", "de300002", "de300003"}
+
+// fillDemo uploads the demonstration's images through the API, as a device's owner would. An interrupted run, or a later
+// one, sends only what is missing.
+func fillDemo(ctx context.Context, log *slog.Logger, apiURL, user, password string, now time.Time) error {
+	client, err := spi.New(apiURL, spi.WithPassword(user, password))
+	if err != nil {
+		return err
+	}
+	end := now.UTC().Truncate(demoInterval)
+	start := end.Add(-demoDays * 24 * time.Hour)
+	there := map[string]bool{}
+	for image, err := range client.GetImageSeries(ctx, spi.Metadata, spi.Series{
+		Device: "de3%", Start: spi.Datetime{Time: start}, End: spi.Datetime{Time: end.Add(time.Second)},
+	}) {
+		if err != nil {
+			return fmt.Errorf("demo: asking what is there: %w", err)
+		}
+		there[spitest.Name(image.Device, image.Datetime.Time)] = true
+	}
+	type photo struct {
+		device int
+		at     time.Time
+	}
+	var missing []photo
+	for at := start; !at.After(end); at = at.Add(demoInterval) {
+		for i, device := range demoDevices {
+			if !there[spitest.Name(device, at)] {
+				missing = append(missing, photo{i, at})
+			}
+		}
+	}
+	for i, p := range missing {
+		name := spitest.Name(demoDevices[p.device], p.at)
+		if _, err := client.PutImage(ctx, spi.FileOf(name, demoPhoto(p.device, name, p.at))); err != nil {
+			return fmt.Errorf("demo: uploading %s: %w", name, err)
+		}
+		if done := i + 1; done%100 == 0 || done == len(missing) {
+			log.InfoContext(ctx, "demo", "images", done, "of", len(missing))
+		}
+	}
+	return nil
+}
+
+// demoPhoto is a device's picture of that time: warm and dry in the afternoon, cold and damp at night.
+func demoPhoto(device int, name string, at time.Time) []byte {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name)) // never fails
+	m := spitest.Metadata(spitest.Second, h.Sum64())
+	daylight := math.Max(0, math.Sin((float64(at.Hour()*60+at.Minute())/1440-0.25)*2*math.Pi))
+	set := func(to **float64, v float64, digits float64) {
+		v = math.Round(v*digits) / digits
+		*to = &v
+	}
+	set(&m.Temp, 11+float64(device)+12*daylight, 10)
+	set(&m.Hum, 92-40*daylight, 10)
+	set(&m.Lum, 100*daylight, 100)
+	set(&m.Bat, 100-float64(device)*7-float64(at.Hour())/2, 1)
+	set(&m.Lat, 49.2614+0.01*float64(device), 1e5)
+	set(&m.Lng, -123.2508+0.01*float64(device), 1e5)
+	set(&m.Alt, 97.3, 10)
+	return spitest.JPEG(spitest.Photo{
+		Generation: spitest.Second, Width: demoWidth, Height: demoHeight, Seed: h.Sum64(), Quality: 85, Metadata: m,
+	})
+}
