@@ -205,10 +205,10 @@ func (w *walker) frame(marker byte) error {
 			return invalid("the JPEG is damaged: two components with one name")
 		}
 	}
-	if n == 3 {
-		return checkSampling(p[7], p[10], p[13])
+	if n == 1 {
+		return checkSampling(p[7], p[7], p[7])
 	}
-	return nil
+	return checkSampling(p[7], p[10], p[13])
 }
 
 // checkSampling takes the sampling factors (horizontal in the upper half, vertical in the lower) that all decoders here

@@ -133,6 +133,7 @@ func TestCheckRefusesOthersWithTheReason(t *testing.T) {
 		"equal components":       {patch(good, 0xc0, 11, 1), "one name"},
 		"sampling of 3":          {patch(good, 0xc0, 9, 0x31), "sampling"},
 		"sampling of 0":          {patch(good, 0xc0, 9, 0x00), "sampling"},
+		"a grey sampling of 3":   {patch(read(t, "grey.jpg"), 0xc0, 9, 0x13), "sampling"},
 		"chroma finer than luma": {patch(good, 0xc0, 9, 0x11, 0, 2, 0x22, 1, 3, 0x22), "sampling"},
 		"unlike chroma":          {patch(good, 0xc0, 9, 0x22, 0, 2, 0x22, 1, 3, 0x11), "sampling"},
 		"arithmetic coding":      {read(t, "arithmetic.jpg"), "arithmetic"},

@@ -92,8 +92,9 @@ func (turbo) name() string {
 }
 
 // decode lets libjpeg-turbo scale while it decodes, which skips most of the work behind the Huffman decoder. Where it has
-// anything to say about the file, be it a warning, Go's decoder says what to make of it: the two engines then refuse the
-// same files, for the same reasons. That also takes care of the rare kinds of JPEG that have no planes here.
+// anything to say about the file, be it a warning, Go's decoder says what to make of it: what this engine refuses the other
+// refuses too, for the same reason. That also takes care of the rare kinds of JPEG that have no planes here. It does not hold
+// the other way round: damage that happens to be made of valid codes is seen by the one, the other or neither.
 func (t turbo) decode(file []byte, info jpegfile.Info, width, height int) (*picture, error) {
 	if p := t.scaled(file, info, width, height); p != nil {
 		return p, nil
