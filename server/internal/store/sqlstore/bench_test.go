@@ -10,6 +10,8 @@ import (
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store/sqlstore"
+	"github.com/sticky-pi/sticky-pi-server/server/internal/store/storetest"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest"
 )
 
 var benchStart = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -120,4 +122,71 @@ func BenchmarkRead(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkTableSize reads the same rows from tables of growing size: the time follows the rows read, not the table. Filling
+// the largest takes minutes: -bench 'TableSize/MariaDB/10000000'.
+func BenchmarkTableSize(b *testing.B) {
+	for name, open := range implementations {
+		for _, size := range []int{10_000, 100_000, 1_000_000, 10_000_000} {
+			b.Run(fmt.Sprintf("%s/%d", name, size), func(b *testing.B) {
+				if size > 100_000 && testing.Short() {
+					b.Skip("fills a large table; run without -short")
+				}
+				s := open(b)
+				const devices = 20
+				fillImages(b, s, devices, size/devices)
+				week := []store.Series{{Device: "%", Start: benchStart, End: benchStart.Add(100 * 20 * time.Minute)}}
+				var keys []store.ImageKey
+				for i := range 1000 {
+					keys = append(keys, store.ImageKey{Device: benchDevice(i % devices), Datetime: benchStart.Add(time.Duration(i/devices) * 20 * time.Minute)})
+				}
+				b.Run("Series/2000", func(b *testing.B) {
+					measure(b, 2000, func(fn func(*store.Image) error) error { return s.ImageSeries(context.Background(), week, fn) })
+				})
+				b.Run("Keys/1000", func(b *testing.B) {
+					measure(b, 1000, func(fn func(*store.Image) error) error { return s.Images(context.Background(), keys, fn) })
+				})
+			})
+		}
+	}
+}
+
+// BenchmarkClaim stores images one after another, as an upload does.
+func BenchmarkClaim(b *testing.B) {
+	for name, open := range implementations {
+		b.Run(name, func(b *testing.B) {
+			s := open(b)
+			n := 0
+			b.ReportAllocs()
+			before := cpu(b)
+			for b.Loop() {
+				storetest.Put(b, s, storetest.Image("5c173ff2", benchStart.Add(time.Duration(n)*time.Second)))
+				n++
+			}
+			b.ReportMetric((cpu(b)-before).Seconds()/float64(b.N), "cpu-s/op")
+		})
+	}
+}
+
+// BenchmarkMigration migrates the old stack's table of so many images.
+func BenchmarkMigration(b *testing.B) {
+	const rows = 300_000
+	schema := oldSchema(b)
+	for b.Loop() {
+		b.StopTimer()
+		d := kittest.NewDatabase(b)
+		db := plainDB(b, d)
+		mustExec(b, db, "SET FOREIGN_KEY_CHECKS = 0; "+schema)
+		mustExec(b, db, fmt.Sprintf(`INSERT INTO images (device, datetime, md5, width, height, temp, hum, no_flash_shutter_speed,
+			no_flash_exposure_time, no_flash_bv, no_flash_iso, datetime_created)
+			SELECT CONCAT('5c17', LPAD(HEX(seq DIV 5000), 4, '0')), '2020-01-01' + INTERVAL 20 * (seq %% 5000) MINUTE, MD5(seq), 2592, 1944,
+			21.9, 76.8, 5.40226, 0.023646, 2.36, 100, '2020-01-01' FROM seq_1_to_%d`, rows))
+		s := openUnmigrated(b, d)
+		b.StartTimer()
+		if err := s.Migrate(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }

@@ -26,7 +26,7 @@ import (
 )
 
 // oldSchema is the DDL of the old stack, kept beside the project and not in it.
-func oldSchema(t *testing.T) string {
+func oldSchema(t testing.TB) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "..", "shared", "data", "old-schema.sql"))
 	if errors.Is(err, os.ErrNotExist) {
