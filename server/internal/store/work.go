@@ -1,0 +1,64 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// Work keeps what detectors still have to do: for each algorithm that ever asked for work, the images without an annotation
+// of its newest version. An image waits, is leased to one worker for a while, or has failed too often. Its entry goes
+// away when it is annotated, when it is deleted, and by nothing else: no image is ever stranded.
+//
+// An algorithm is known from its first LeaseImages on. A later version than any before makes every image without an
+// annotation of that version wait again. Both cost time in proportion to the table, so that the images are entered bit by
+// bit, newest first, as leases are asked for; an upload enters its image at once for every known algorithm.
+type Work interface {
+	// LeaseImages leases up to r.Limit images to the user until r.Until and gives them: those without any annotation of the
+	// algorithm first, then those with one of an older version, newest image first in each. No two callers, on whatever
+	// server, get the same image before its lease has ended. Images whose lease ended unanswered are given out again.
+	LeaseImages(ctx context.Context, r LeaseRequest) ([]Image, error)
+	// AddFailure notes that the worker could not annotate the image, and ends its lease. After maxFailures it is not leased
+	// again until RetryFailures. CodeNotFound where there is no such image; an image that has nothing to do for that
+	// algorithm is left alone.
+	AddFailure(ctx context.Context, f Failure, maxFailures int) (Failure, error)
+	// Failures calls fn with the images inside one of the series that failed maxFailures times or more, of that algorithm
+	// or, where algoName is empty, of any, ordered by device, datetime, algorithm.
+	Failures(ctx context.Context, series []Series, algoName string, fn func(*Failure) error) error
+	// RetryFailures lets those images wait again, their failures forgotten, and gives them, in the same order.
+	RetryFailures(ctx context.Context, series []Series, algoName string) ([]Failure, error)
+	// Backlog counts what there is to do, per algorithm, ordered by name; algoName as in Failures.
+	Backlog(ctx context.Context, algoName string, now time.Time) ([]Backlog, error)
+}
+
+// LeaseRequest says what a worker wants to annotate.
+type LeaseRequest struct {
+	Series      []Series
+	AlgoName    string
+	AlgoVersion string // TIMESTAMP-MD5
+	UserID      int64  // of the worker; its leases end with its account
+	Limit       int
+	Now, Until  time.Time
+}
+
+// Failure is an image that could not be annotated.
+type Failure struct {
+	Device       string
+	Datetime     time.Time
+	AlgoName     string
+	AlgoVersion  string // of the last attempt
+	Failures     int    // attempts that failed
+	Reason       string // of the last one
+	DatetimeLast time.Time
+	APIUser      sql.Null[string] // who reported it last
+}
+
+// Backlog is what one algorithm has to do.
+type Backlog struct {
+	AlgoName      string
+	AlgoVersion   string // the newest that asked for work
+	Waiting       int64  // images to be leased
+	Leased        int64
+	Failed        int64
+	OldestWaiting sql.Null[time.Time] // when the oldest of the waiting was taken
+}
