@@ -30,11 +30,10 @@ type MariaDBConfig struct {
 	User     string
 	Password string
 	Database string
-	// MaxConns is the greatest number of connections for everything but claims. 0: 16.
+	// MaxConns is the greatest number of connections of this server, at least 2. 0: 32. Half of them are kept for claims on
+	// images, of which each holds one: that many uploads are stored at once, and neither they nor the other requests can
+	// starve each other. A migration takes up to 3 more.
 	MaxConns int
-	// MaxClaims is the greatest number of claims on images held or awaited at once, which is that of uploads that are being
-	// stored at once. Each has a connection of its own, apart from the others, so that neither can starve the other. 0: 16.
-	MaxClaims int
 	// Logger gets the driver's remarks and the progress of migrations. nil discards.
 	Logger *slog.Logger
 }
@@ -50,7 +49,7 @@ const (
 	mariadbConnLifetime = 10 * time.Minute
 	mariadbConnIdle     = 2 * time.Minute
 
-	defaultConns = 16
+	defaultConns = 32
 )
 
 // OpenMariaDB gives a store on a MariaDB of version 10.6 or later. It connects when it is first used, so the server may
@@ -65,9 +64,8 @@ func OpenMariaDB(cfg MariaDBConfig) (*Store, error) {
 	if cfg.MaxConns <= 0 {
 		cfg.MaxConns = defaultConns
 	}
-	if cfg.MaxClaims <= 0 {
-		cfg.MaxClaims = defaultConns
-	}
+	maxClaims := max(1, cfg.MaxConns/2)
+	maxOthers := max(1, cfg.MaxConns-maxClaims)
 	logger := orDiscard(cfg.Logger)
 	connector, err := mysql.NewConnector(mariadbConfig(cfg, logger, mariadbTimeout))
 	if err != nil {
@@ -79,13 +77,13 @@ func OpenMariaDB(cfg MariaDBConfig) (*Store, error) {
 		return nil, spi.Wrap(spi.CodeInvalid, err, "opening the database: the settings are wrong")
 	}
 	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(cfg.MaxConns)
-	db.SetMaxIdleConns(cfg.MaxConns)
+	db.SetMaxOpenConns(maxOthers)
+	db.SetMaxIdleConns(maxOthers)
 	db.SetConnMaxLifetime(mariadbConnLifetime)
 	db.SetConnMaxIdleTime(mariadbConnIdle)
 	claims := sql.OpenDB(connector)
-	claims.SetMaxOpenConns(cfg.MaxClaims)
-	claims.SetMaxIdleConns(cfg.MaxClaims)
+	claims.SetMaxOpenConns(maxClaims)
+	claims.SetMaxIdleConns(maxClaims)
 	claims.SetConnMaxLifetime(mariadbConnLifetime)
 	claims.SetConnMaxIdleTime(mariadbConnIdle)
 	return &Store{
@@ -145,7 +143,6 @@ END`
 
 func mariadbDialect(database string) dialect {
 	return dialect{
-		name:     "MariaDB",
 		datetime: func(t time.Time) any { return t.UTC().Format(time.DateTime) },
 		classify: classifyMariaDB,
 		// Less locking than the default, and rows that are locked are read as they are now.

@@ -70,7 +70,6 @@ func sqliteDSN(path string, pragmas ...string) string {
 
 func sqliteDialect() dialect {
 	return dialect{
-		name:         "SQLite",
 		datetime:     func(t time.Time) any { return t.Unix() },
 		classify:     classifySQLite,
 		byDeviceTime: " INDEXED BY image_id",

@@ -36,7 +36,6 @@ type Store struct {
 
 // dialect is what differs between the databases.
 type dialect struct {
-	name         string
 	datetime     func(time.Time) any // a parameter's value; sub-seconds are cut off
 	classify     func(error) failure
 	txOptions    *sql.TxOptions

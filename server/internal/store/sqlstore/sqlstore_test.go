@@ -5,6 +5,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,6 +61,23 @@ func migrated(t testing.TB, s *sqlstore.Store, err error) *sqlstore.Store {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func TestTheFewestConnectionsSuffice(t *testing.T) {
+	cfg := configOf(kittest.NewDatabase(t))
+	cfg.MaxConns = 1 // 2 are taken: one for claims, one for the rest
+	s, err := sqlstore.OpenMariaDB(cfg)
+	migrated(t, s, err)
+	var wg sync.WaitGroup
+	for i := range 10 {
+		wg.Go(func() { storetest.Put(t, s, storetest.Image("5c173ff2", benchStart.Add(time.Duration(i)*time.Second))) })
+	}
+	wg.Wait()
+	for name, pool := range s.Pools() {
+		if n := pool.Stats().MaxOpenConnections; n != 1 {
+			t.Errorf("pool %s: %d connections", name, n)
+		}
+	}
 }
 
 func TestConformance(t *testing.T) {
