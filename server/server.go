@@ -40,7 +40,7 @@ const startQuietly = 5 * time.Second
 type database interface {
 	store.Store
 	Migrate(ctx context.Context) error
-	DB() *sql.DB
+	Pools() map[string]*sql.DB
 	Close() error
 }
 
@@ -81,7 +81,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *Server, err erro
 	}
 	thumbnails := thumbnail.New()
 	log.InfoContext(ctx, "thumbnails", "made_by", thumbnails.Name())
-	s.reg.MustRegister(collectors.NewDBStatsCollector(s.db.DB(), "main"))
+	for name, pool := range s.db.Pools() {
+		s.reg.MustRegister(collectors.NewDBStatsCollector(pool, name))
+	}
 	api := httpapi.Config{
 		Store: s.db, Blobs: s.blobs, Auth: s.auth,
 		Ingest: ingest.New(ingest.Config{

@@ -43,7 +43,7 @@ func newMigrationRun(log *slog.Logger) migrationRun {
 
 // provider knows all migrations of this program.
 func (s *Store) provider(db *sql.DB) (*goose.Provider, error) {
-	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithSlog(s.log), goose.WithVerbose(true)}
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithSlog(s.log)}
 	if s.schema.code != nil {
 		options = append(options, goose.WithGoMigrations(s.schema.code(s.schema.run)...))
 	}
