@@ -21,7 +21,7 @@ type Info struct {
 // Put says how an object is put.
 type Put struct {
 	ContentType string
-	MD5         [md5.Size]byte // of the body; the store checks it on arrival
+	MD5         [md5.Size]byte // of the body; CodeInternal, and no object, where what arrived has another
 	IfAbsent    bool           // CodeConflict where the object is there already
 	IfETag      string         // where not empty: CodeConflict unless the object there has this ETag
 }

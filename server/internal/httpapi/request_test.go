@@ -242,7 +242,7 @@ func FuzzForm(f *testing.F) {
 	f.Add([]byte("--x\r\nContent-Disposition: form-data; name*=utf-8''%00\r\n\r\n\r\n--x--"), "x")
 	f.Add([]byte("--x\r\n\r\n\r\n--x\r\n--x--"), "x")
 	f.Fuzz(func(t *testing.T, body []byte, boundary string) {
-		form, err := readForm(bytes.NewReader(body), boundary)
+		form, err := readForm(bytes.NewReader(body), boundary, int64(len(body)))
 		if err != nil {
 			var e *spi.Error
 			if !errors.As(err, &e) || e.Code != spi.CodeInvalid {

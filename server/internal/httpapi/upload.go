@@ -58,8 +58,9 @@ func (p *part) bytes() ([]byte, error) {
 // form is a multipart form that was read whole: a checksum may come after its file, and nothing is stored of a form that
 // does not arrive whole. Its memory is bounded whatever is sent.
 type form struct {
-	files []part
-	md5   map[string]string // by file name
+	files  []part
+	md5    map[string]string // by file name
+	expect int64             // bytes of memory to take at once for the next file; only the first may want any
 }
 
 func (f *form) close() {
@@ -70,8 +71,9 @@ func (f *form) close() {
 	}
 }
 
-func readForm(from io.Reader, boundary string) (*form, error) {
-	f := &form{md5: map[string]string{}}
+// readForm reads a form from a body of so many bytes, -1 where that is not known.
+func readForm(from io.Reader, boundary string, size int64) (*form, error) {
+	f := &form{md5: map[string]string{}, expect: size}
 	body := &endWatcher{Reader: from, end: []byte("--" + boundary + "--")}
 	r := multipart.NewReader(body, boundary)
 	left := int64(inMemory)
@@ -140,14 +142,19 @@ func (f *form) add(p *multipart.Part, left *int64) error {
 		return nil
 	}
 	file := part{name: name}
-	err := file.read(p, left)
+	err := file.read(p, left, f.expect)
 	f.files = append(f.files, file)
+	f.expect = 0 // a form of many files must not take as much for each
 	return err
 }
 
-// read takes the part's bytes into memory as long as left lasts, then into a temporary file.
-func (p *part) read(r io.Reader, left *int64) error {
+// read takes the part's bytes into memory as long as left lasts, then into a temporary file. At most expect bytes come,
+// where that is positive: most forms hold one file, for which the memory is then taken once.
+func (p *part) read(r io.Reader, left *int64, expect int64) error {
 	var buf bytes.Buffer
+	if expect > 0 {
+		buf.Grow(int(min(expect, *left)) + bytes.MinRead)
+	}
 	n, err := io.Copy(&buf, io.LimitReader(r, *left+1))
 	if err != nil {
 		return err
@@ -207,7 +214,7 @@ func (a *api) multipartForm(c *gin.Context) (*form, error) {
 	if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
 		return nil, spi.Errorf(spi.CodeUnsupportedMedia, "files are sent as multipart/form-data, not %.60q", header)
 	}
-	return readForm(body, params["boundary"])
+	return readForm(body, params["boundary"], c.Request.ContentLength)
 }
 
 // putNewImages stores the files one after the other. Those before a failing one stay; the error says which one failed.
