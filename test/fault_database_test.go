@@ -75,7 +75,6 @@ func TestWithoutMariaDBEverythingIs503AndRecoversWithoutARestart(t *testing.T) {
 	for _, fault := range faults {
 		t.Run(fault.name, func(t *testing.T) {
 			stop := l.stream(t, c, 4)
-			defer stop()
 			answered, stopAsking := keepAsking(t, c, 2)
 			uploads, queries := l.count(http.StatusOK)+3, answered(http.StatusOK)+3
 			awaitThat(t, "requests are answered", func() (string, bool) {
@@ -117,7 +116,6 @@ func TestWithoutMariaDBEverythingIs503AndRecoversWithoutARestart(t *testing.T) {
 	}
 	t.Run("frozen for a moment", func(t *testing.T) {
 		stop := l.stream(t, c, 4)
-		defer stop()
 		refused := l.count(http.StatusServiceUnavailable)
 		for range 3 {
 			more := l.count(http.StatusOK) + 3
@@ -162,6 +160,13 @@ func TestTheServerStartsBeforeItsDatabaseAndItsS3(t *testing.T) {
 	wantUnavailable(t, "get_token", c.post(t.Context(), "/get_token", "", nil))
 	wantUnavailable(t, "an upload", c.put(t.Context(), image))
 	c.wantAway(t, "database")
+	if err := s.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	wantExit(t, s, 20*time.Second)
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
 
 	if err := s.MariaDB.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -32,7 +32,6 @@ func TestWithoutS3UploadsAre503AndTheRestGoesOn(t *testing.T) {
 			doomed := takeShot(smallShot())
 			wantStatus(t, "the upload of the image to delete", c.put(t.Context(), doomed), http.StatusOK)
 			stop := l.stream(t, c, 3)
-			defer stop()
 			more := l.count(http.StatusOK) + 3
 			awaitThat(t, "uploads are taken", func() (string, bool) { return "", l.count(http.StatusOK) >= more })
 			fault.begin(t)

@@ -363,10 +363,12 @@ func (l *ledger) stream(t *testing.T, c *caller, clients int) (stop func()) {
 			}
 		})
 	}
-	return sync.OnceFunc(func() {
+	stop = sync.OnceFunc(func() {
 		close(stopped)
 		wg.Wait()
 	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // wantStatuses fails where other statuses were answered than those.
