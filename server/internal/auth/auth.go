@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -178,7 +179,7 @@ func (a *Authenticator) verify(ctx context.Context, user store.User, known bool,
 	if err == nil && right && known && !current {
 		user, err = a.upgrade(ctx, user, password)
 	}
-	a.hashing.Release(1)
+	a.hashed()
 	switch {
 	case err != nil:
 		return store.User{}, err
@@ -216,8 +217,15 @@ func (a *Authenticator) HashPassword(ctx context.Context, password string) (stri
 	if err := a.hashing.Acquire(ctx, 1); err != nil {
 		return "", err
 	}
-	defer a.hashing.Release(1)
+	defer a.hashed()
 	return newHash(password)
+}
+
+// hashed ends the use of a.hashing. A hash leaves 64 MiB of garbage, several times what the server needs otherwise; left to
+// itself the collector would give that back to the system only after minutes.
+func (a *Authenticator) hashed() {
+	debug.FreeOSMemory()
+	a.hashing.Release(1)
 }
 
 // pair is the key under which a verified password is remembered. The account's hash is in it, so that a reset ends it.
