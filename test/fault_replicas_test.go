@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
-	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
 	"github.com/sticky-pi/sticky-pi-server/test/stack"
 )
 
@@ -58,24 +57,31 @@ func TestTwoReplicasAreOneServer(t *testing.T) {
 }
 
 func raceUploads(t *testing.T, callers []*caller) {
-	for round := range 12 {
-		first := takeShot(smallShot())
-		second := first
-		if round%2 == 0 {
-			second = first.with(spitest.JPEG(spitest.Photo{Width: 240, Height: 180, Seed: uint64(round)}))
+	const uploads = 4 // at once, half of them to each replica
+	for round := range 24 {
+		shots := make([]shot, uploads)
+		for i := range shots {
+			shots[i] = takeShot(smallShot())
+			shots[i].device, shots[i].datetime = shots[0].device, shots[0].datetime
+			if round%4 == 0 { // the same bytes
+				shots[i] = shots[0]
+			}
 		}
-		shots := []shot{first, second}
-		replies := make([]faultReply, 2)
+		replies := make([]faultReply, uploads)
 		var wg sync.WaitGroup
-		for i, c := range callers {
-			wg.Go(func() { replies[i] = c.put(t.Context(), shots[i]) })
+		for i, sent := range shots {
+			wg.Go(func() { replies[i] = callers[i%len(callers)].put(t.Context(), sent) })
 		}
 		wg.Wait()
-		statuses := []int{replies[0].status, replies[1].status}
-		taken := slices.Index(statuses, http.StatusOK)
+		taken := slices.IndexFunc(replies, func(r faultReply) bool { return r.status == http.StatusOK })
+		var statuses []int
+		for _, r := range replies {
+			statuses = append(statuses, r.status)
+		}
 		slices.Sort(statuses)
-		if diff := cmp.Diff([]int{http.StatusOK, http.StatusConflict}, statuses); diff != "" {
-			t.Errorf("round %d: statuses (-want +got):\n%s\n%v\n%v", round, diff, replies[0], replies[1])
+		want := []int{http.StatusOK, http.StatusConflict, http.StatusConflict, http.StatusConflict}
+		if diff := cmp.Diff(want, statuses); diff != "" {
+			t.Errorf("round %d: statuses (-want +got):\n%s\n%v", round, diff, replies)
 			continue
 		}
 		winner := shots[taken]
