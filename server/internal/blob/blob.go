@@ -26,6 +26,19 @@ type Put struct {
 	IfETag      string         // where not empty: CodeConflict unless the object there has this ETag
 }
 
+// Post says what a presigned POST lets somebody upload.
+type Post struct {
+	MaxSize int64         // bytes
+	Life    time.Duration // how long it may be used; some stores end it sooner (versitygw: after an hour)
+}
+
+// PresignedPost is what a client needs to upload one object: a multipart form to URL with all Fields, and then the bytes as
+// the field "file". The answer is 204.
+type PresignedPost struct {
+	URL    string
+	Fields map[string]string
+}
+
 // Store is one bucket. Every error is a *spi.Error: CodeUnavailable where the object store does not answer or has no room,
 // CodeNotFound, CodeConflict as said, CodeInternal for the rest. All methods are safe for concurrent use.
 type Store interface {
@@ -43,7 +56,13 @@ type Store interface {
 	Delete(ctx context.Context, keys ...string) error
 	// List walks the objects whose key begins with prefix, in order of the keys. The walk ends after an error.
 	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
+	// Folders walks the folders right below prefix, which ends in a slash, in the order of their bytes: what stands in keys
+	// between prefix and the next slash. The walk ends after an error.
+	Folders(ctx context.Context, prefix string) iter.Seq2[string, error]
 	// AppendURL appends the presigned GET URL of an object (SigV4, public endpoint). It asks nobody, and gives the same
 	// bytes for the same key within one signing window.
 	AppendURL(dst []byte, key string) []byte
+	// PresignPost lets whoever has the result put the object of exactly that key, once or more often, without knowing the
+	// store's keys (SigV4, public endpoint). It asks nobody. CodeInvalid for a key that cannot be one.
+	PresignPost(key string, how Post) (PresignedPost, error)
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"slices"
 	"strings"
@@ -315,6 +316,110 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		}
 	})
 
+	t.Run("Folders gives what is right below a prefix, once each and in order", func(t *testing.T) {
+		s := fresh(t)
+		for _, key := range []string{"a/b/1", "a/b/2", "a/B/1", "a/c/d/e", "a/x", "ab/c/d", "a/ü/1"} {
+			mustPut(t, s, key, nil)
+		}
+		for prefix, want := range map[string][]string{
+			"a/": {"B", "b", "c", "ü"}, "a/c/": {"d"}, "a/b/": nil, "missing/": nil,
+		} {
+			var got []string
+			for folder, err := range s.Folders(t.Context(), prefix) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, folder)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("Folders(%q) (-want +got):\n%s", prefix, diff)
+			}
+		}
+	})
+
+	t.Run("a presigned POST lets anybody put that object, and its ETag is the md5", func(t *testing.T) {
+		s := fresh(t)
+		for i, key := range Keys {
+			body := random(t, i*1000)
+			p := presigned(t, s, key, 100_000)
+			if status, answer := Post(t, p.URL, p.Fields, body); status != http.StatusNoContent {
+				t.Errorf("POST of %q: %d, %s", key, status, answer)
+			}
+			wantBytes(t, s, key, body)
+			if head, err := s.Head(t.Context(), key); err != nil || head.ETag != etag(body) {
+				t.Errorf("Head(%q) = %+v, %v", key, head, err)
+			}
+		}
+	})
+
+	t.Run("a presigned POST replaces what is there, as often as it is used", func(t *testing.T) {
+		s := fresh(t)
+		mustPut(t, s, "ml/b/k", []byte("an older one, which is longer"))
+		p := presigned(t, s, "ml/b/k", 100)
+		for _, body := range []string{"first", "second"} {
+			if status, answer := Post(t, p.URL, p.Fields, []byte(body)); status != http.StatusNoContent {
+				t.Errorf("POST: %d, %s", status, answer)
+			}
+			wantBytes(t, s, "ml/b/k", []byte(body))
+		}
+	})
+
+	t.Run("large files are posted whole, with a plain md5 as their ETag", func(t *testing.T) {
+		s := fresh(t)
+		for _, size := range []int{8 << 20, 60 << 20} {
+			body := random(t, size)
+			p := presigned(t, s, "ml/bundle/output/model_final.pth", int64(size))
+			if status, answer := Post(t, p.URL, p.Fields, body); status != http.StatusNoContent {
+				t.Fatalf("POST of %d bytes: %d, %s", size, status, answer)
+			}
+			head, err := s.Head(t.Context(), "ml/bundle/output/model_final.pth")
+			if err != nil || head.ETag != etag(body) || head.Size != int64(size) {
+				t.Errorf("Head = %+v, %v; the md5 is %s", head, err, etag(body))
+			}
+			wantBytes(t, s, "ml/bundle/output/model_final.pth", body)
+		}
+	})
+
+	t.Run("a presigned POST is for one key, one size and the fields that were signed", func(t *testing.T) {
+		s := fresh(t)
+		body := []byte("0123456789")
+		for name, change := range map[string]func(fields map[string]string){
+			"another key":       func(f map[string]string) { f["key"] = "ml/b/other" },
+			"a key further on":  func(f map[string]string) { f["key"] += "x" },
+			"a smaller limit":   func(f map[string]string) { f["policy"] = presigned(t, s, "ml/b/k", 9).Fields["policy"] },
+			"no signature":      func(f map[string]string) { delete(f, "x-amz-signature") },
+			"another signature": func(f map[string]string) { f["x-amz-signature"] = strings.Repeat("0", 64) },
+			"no credentials":    func(f map[string]string) { clear(f); f["key"] = "ml/b/k" },
+			"a header of theirs": func(f map[string]string) {
+				f["x-amz-website-redirect-location"] = "https://example.org"
+			},
+		} {
+			p := presigned(t, s, "ml/b/k", 10)
+			change(p.Fields)
+			if status, _ := Post(t, p.URL, p.Fields, body); status < 400 || status >= 500 {
+				t.Errorf("%s: status %d", name, status)
+			}
+		}
+		p := presigned(t, s, "ml/b/k", 10)
+		if status, _ := Post(t, p.URL, p.Fields, append(body, 'x')); status < 400 || status >= 500 {
+			t.Errorf("a byte too many: status %d", status)
+		}
+		if got := list(t, s, ""); len(got) > 0 {
+			t.Errorf("stored: %q", got)
+		}
+		if status, answer := Post(t, p.URL, p.Fields, body); status != http.StatusNoContent {
+			t.Errorf("POST: %d, %s", status, answer)
+		}
+	})
+
+	t.Run("a key that cannot be one is not signed", func(t *testing.T) {
+		s := fresh(t)
+		for _, key := range []string{"", "/a", "a/", "a//b", "../a", "a/../b", "a\nb", "\xff", "ml/b/${filename}", strings.Repeat("k/", 600) + "k"} {
+			_, err := s.PresignPost(key, blob.Post{MaxSize: 1, Life: time.Hour})
+			wantCode(t, err, spi.CodeInvalid)
+		}
+	})
+
 	t.Run("a context that is done ends every call", func(t *testing.T) {
 		s := fresh(t)
 		mustPut(t, s, "k", []byte("x"))
@@ -326,8 +431,13 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		for _, err := range s.List(ctx, "") {
 			listErr = err
 		}
+		var foldersErr error
+		for _, err := range s.Folders(ctx, "k/") {
+			foldersErr = err
+		}
 		for what, err := range map[string]error{
-			"Ensure": s.Ensure(ctx), "Ping": s.Ping(ctx), "Put": s.Put(ctx, "n", nil, blob.Put{MD5: sum(nil)}),
+			"Folders": foldersErr,
+			"Ensure":  s.Ensure(ctx), "Ping": s.Ping(ctx), "Put": s.Put(ctx, "n", nil, blob.Put{MD5: sum(nil)}),
 			"Head": headErr, "Get": getErr, "Delete": s.Delete(ctx, "k"), "List": listErr,
 		} {
 			if !errors.Is(err, context.Canceled) {
@@ -454,6 +564,51 @@ func list(t *testing.T, s blob.Store, prefix string) []string {
 		keys = append(keys, o.Key)
 	}
 	return keys
+}
+
+func presigned(t *testing.T, s blob.Store, key string, most int64) blob.PresignedPost {
+	t.Helper()
+	p, err := s.PresignPost(key, blob.Post{MaxSize: most, Life: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// Post uploads a file as today's clients do: a form of all the fields, then the file.
+func Post(t testing.TB, url string, fields map[string]string, body []byte) (status int, answer []byte) {
+	t.Helper()
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	for name, value := range fields {
+		if err := w.WriteField(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, err := w.CreateFormFile("file", "model_final.pth")
+	if err == nil {
+		_, err = file.Write(body)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, &form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", w.FormDataContentType())
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if answer, err = io.ReadAll(res.Body); err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, answer
 }
 
 func fetch(t *testing.T, url string) (status int, body []byte) {

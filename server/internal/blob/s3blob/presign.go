@@ -98,12 +98,7 @@ func (p *presigner) newWindow(from int64) *signingWindow {
 		"&X-Amz-Expires=" + strconv.FormatInt(int64(urlLife/time.Second), 10) +
 		"&X-Amz-SignedHeaders=host"
 
-	key := []byte("AWS4" + p.secretKey)
-	for _, part := range []string{date, p.region, "s3", "aws4_request"} {
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(part))
-		key = mac.Sum(nil)
-	}
+	key := p.signingKey(date)
 
 	w := &signingWindow{
 		from:   from,
@@ -113,6 +108,21 @@ func (p *presigner) newWindow(from int64) *signingWindow {
 	}
 	w.signers.New = func() any { return &signer{mac: hmac.New(sha256.New, key)} }
 	return w
+}
+
+// signingKey derives the key of a day.
+func (p *presigner) signingKey(date string) []byte {
+	key := []byte("AWS4" + p.secretKey)
+	for _, part := range []string{date, p.region, "s3", "aws4_request"} {
+		key = sign(key, part)
+	}
+	return key
+}
+
+func sign(key []byte, text string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(text))
+	return mac.Sum(nil)
 }
 
 const upperHex = "0123456789ABCDEF"

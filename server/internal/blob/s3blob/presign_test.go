@@ -2,6 +2,7 @@ package s3blob
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -11,7 +12,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/google/go-cmp/cmp"
 
+	"github.com/sticky-pi/sticky-pi-server/server/internal/blob"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/blob/blobtest"
 )
 
@@ -193,5 +196,39 @@ func BenchmarkSDKPresign(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		sdkURL(b, cfg, "raw_images/5c173ff2/5c173ff2.2020-06-20_21-33-24.jpg.thumbnail-mini", now)
+	}
+}
+
+func TestThePolicyOfAPostIsThatOfItsFields(t *testing.T) {
+	when := time.Date(2026, 2, 28, 12, 34, 56, 0, time.UTC)
+	s := mustNew(t, presignConfig(at(when)))
+	got, err := s.PresignPost("ml/b/output/model_final.pth", blob.Post{MaxSize: 1000, Life: 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.URL != "https://s3.example.org/sticky-pi" {
+		t.Errorf("URL %s", got.URL)
+	}
+	text, err := base64.StdEncoding.DecodeString(got.Fields["policy"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	const scope = "AKIDEXAMPLE/20260228/us-east-1/s3/aws4_request"
+	if want := `{"conditions":[{"bucket":"sticky-pi"},["content-length-range",0,1000],{"key":"ml/b/output/model_final.pth"},` +
+		`{"x-amz-algorithm":"AWS4-HMAC-SHA256"},{"x-amz-credential":"` + scope + `"},{"x-amz-date":"20260228T123456Z"}],` +
+		`"expiration":"2026-03-01T12:34:56.000Z"}`; string(text) != want {
+		t.Errorf("policy %s\nwant   %s", text, want)
+	}
+	delete(got.Fields, "policy")
+	signature := got.Fields["x-amz-signature"]
+	delete(got.Fields, "x-amz-signature")
+	if diff := cmp.Diff(map[string]string{
+		"key": "ml/b/output/model_final.pth", "x-amz-algorithm": "AWS4-HMAC-SHA256", "x-amz-credential": scope,
+		"x-amz-date": "20260228T123456Z",
+	}, got.Fields); diff != "" {
+		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+	if len(signature) != 64 {
+		t.Errorf("signature %q", signature)
 	}
 }

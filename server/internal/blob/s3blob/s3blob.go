@@ -369,8 +369,44 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[blob.Info, er
 	}
 }
 
+// Folders walks the folders right below prefix, a thousand a request.
+func (s *Store) Folders(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		in := s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &prefix, Delimiter: aws.String("/")}
+		for {
+			var out *s3.ListObjectsV2Output
+			err := s.do(ctx, "list the folders of "+prefix, s.timeout, func(ctx context.Context) (err error) {
+				out, err = s.client.ListObjectsV2(ctx, &in)
+				return err
+			})
+			if err != nil {
+				yield("", err)
+				return
+			}
+			for _, f := range out.CommonPrefixes {
+				if !yield(strings.TrimSuffix(strings.TrimPrefix(aws.ToString(f.Prefix), prefix), "/"), nil) {
+					return
+				}
+			}
+			if !aws.ToBool(out.IsTruncated) || out.NextContinuationToken == nil {
+				return
+			}
+			in.ContinuationToken = out.NextContinuationToken
+		}
+	}
+}
+
 // AppendURL appends the presigned GET URL of an object; see [blob.Store].
 func (s *Store) AppendURL(dst []byte, key string) []byte { return s.urls.appendURL(dst, key) }
+
+// PresignPost signs the upload of one object; see [blob.Store].
+func (s *Store) PresignPost(key string, how blob.Post) (blob.PresignedPost, error) {
+	// S3 puts the name of the client's file in the place of ${filename}.
+	if !validKey(key) || strings.Contains(key, "${filename}") {
+		return blob.PresignedPost{}, spi.Errorf(spi.CodeInvalid, "%.80q cannot be the key of an object", key)
+	}
+	return s.urls.post(s.bucket, key, how)
+}
 
 // do asks up to three times within a few seconds, so that a hiccup goes unnoticed and a dead server is soon known.
 // limit bounds each attempt; 0 leaves that to ctx.
