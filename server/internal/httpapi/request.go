@@ -115,7 +115,7 @@ func kind(raw json.RawMessage) string {
 // It gives the format of the dates that were read: that of the first one that has one.
 func elements(c *gin.Context, each func(*element) error) (spi.DateFormat, error) {
 	format := spi.DateV2
-	dec := json.NewDecoder(c.Request.Body)
+	dec := json.NewDecoder(&oneBlank{r: c.Request.Body})
 	token, err := dec.Token()
 	if errors.Is(err, io.EOF) || (err == nil && token == nil) {
 		if err == nil {
