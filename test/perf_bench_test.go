@@ -178,7 +178,7 @@ func fill(b *testing.B, s *stack.Stack, n int) (start, end time.Time) {
 		d := s.Database
 		db, err = sql.Open("mysql", fmt.Sprintf("%s:%s@tcp(%s:%d)/%s?interpolateParams=true", d.User, d.Password, d.Host, d.Port, d.Name))
 	} else {
-		db, err = sql.Open("sqlite", filepath.Join(s.Data, "sticky-pi.db")+"?_pragma=busy_timeout(10000)")
+		db, err = sql.Open("sqlite", "file:"+filepath.Join(s.Data, "sticky-pi.db")+"?_pragma=busy_timeout(10000)")
 	}
 	if err != nil {
 		b.Fatal(err)
