@@ -158,8 +158,9 @@ func TestAFormKeepsItsFilesInOrderInMemoryOrOnDisk(t *testing.T) {
 	large := strings.Repeat("0123456789abcdef", inMemory/16+1)
 	sum := strings.Repeat("0", 32)
 	body, contentType := formOf(t,
-		[2]string{"b.jpg", "small"}, [2]string{"a.jpg", large}, [2]string{"b.jpg.md5", sum + "\n"}, [2]string{"c.jpg", ""}, [2]string{"d.jpg", "more"})
-	f, err := (&api{}).multipartForm(requestOf(t, bytes.NewReader(body), contentType))
+		[2]string{"b.jpg", "small"}, [2]string{"a.jpg", large}, [2]string{"b.jpg.md5", sum + "\n"}, [2]string{"c.jpg", ""}, [2]string{"d.jpg", "more"},
+		[2]string{"e.jpg", large})
+	f, err := multipartForm(requestOf(t, bytes.NewReader(body), contentType), inMemory)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,12 +171,12 @@ func TestAFormKeepsItsFilesInOrderInMemoryOrOnDisk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, fmt.Sprintf("%s %d %t", f.files[i].name, len(b), f.files[i].file != nil))
-		if f.files[i].name == "a.jpg" && string(b) != large {
+		got = append(got, fmt.Sprintf("%s %d %t", f.files[i].name, len(b), f.files[i].spool != nil))
+		if f.files[i].size > 10 && string(b) != large {
 			t.Error("the bytes on disk are others")
 		}
 	}
-	want := []string{"b.jpg 5 false", fmt.Sprintf("a.jpg %d true", len(large)), "c.jpg 0 false", "d.jpg 4 false"}
+	want := []string{"b.jpg 5 false", fmt.Sprintf("a.jpg %d true", len(large)), "c.jpg 0 false", "d.jpg 4 false", fmt.Sprintf("e.jpg %d true", len(large))}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -188,8 +189,8 @@ func TestAFormMayBeCutAnywhereAndIsThenRefused(t *testing.T) {
 	body, contentType := formOf(t, [2]string{"a.jpg", "bytes"}, [2]string{"b.jpg", "more"})
 	body = body[:len(body)-2] // the last line's end is optional
 	for n := 1; n <= len(body); n++ {
-		for _, from := range []io.Reader{bytes.NewReader(body[:n]), iotest.OneByteReader(bytes.NewReader(body[:n]))} {
-			f, err := (&api{}).multipartForm(requestOf(t, from, contentType))
+		for memory, from := range map[int64]io.Reader{0: bytes.NewReader(body[:n]), inMemory: iotest.OneByteReader(bytes.NewReader(body[:n]))} {
+			f, err := multipartForm(requestOf(t, from, contentType), memory)
 			if whole := n == len(body); whole != (err == nil) {
 				t.Errorf("%d of %d bytes: %v", n, len(body), err)
 			}
@@ -220,7 +221,7 @@ func TestABrokenFormIsRefused(t *testing.T) {
 		{"a long name", string(long), longType, spi.CodeInvalid, "longer than"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := (&api{}).multipartForm(requestOf(t, strings.NewReader(c.body), c.contentType))
+			_, err := multipartForm(requestOf(t, strings.NewReader(c.body), c.contentType), inMemory)
 			var e *spi.Error
 			if !errors.As(err, &e) || e.Code != c.code || !strings.Contains(e.Message, c.message) {
 				t.Errorf("got %v", err)
@@ -228,8 +229,8 @@ func TestABrokenFormIsRefused(t *testing.T) {
 		})
 	}
 	for _, contentType := range []string{"", "application/json", "multipart/form-data; boundary=x"} {
-		f, err := (&api{}).multipartForm(requestOf(t, strings.NewReader(""), contentType))
-		if f != nil || err != nil {
+		f, err := multipartForm(requestOf(t, strings.NewReader(""), contentType), inMemory)
+		if err != nil || len(f.files) != 0 {
 			t.Errorf("nothing, as %q: %v, %v", contentType, f, err)
 		}
 	}
@@ -242,7 +243,7 @@ func FuzzForm(f *testing.F) {
 	f.Add([]byte("--x\r\nContent-Disposition: form-data; name*=utf-8''%00\r\n\r\n\r\n--x--"), "x")
 	f.Add([]byte("--x\r\n\r\n\r\n--x\r\n--x--"), "x")
 	f.Fuzz(func(t *testing.T, body []byte, boundary string) {
-		form, err := readForm(bytes.NewReader(body), boundary, int64(len(body)))
+		form, err := readForm(bytes.NewReader(body), boundary, int64(len(body)), 3)
 		if err != nil {
 			var e *spi.Error
 			if !errors.As(err, &e) || e.Code != spi.CodeInvalid {

@@ -18,12 +18,14 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
-// Bounds of uploads beside MaxBody. Together they bound the memory that uploads take: forms being worked on times
-// inMemory, and largeFiles.
+// Bounds of uploads beside MaxBody. Together they bound the memory that uploads take, to formsInMemory times inMemory, and
+// largeFiles. A form is read without waiting for another, into a temporary file where no memory is left: somebody who sends
+// slowly delays nobody.
 const (
-	uploadsAtOnce = 32        // forms that are read and stored at a time; those beyond wait with their bytes on the network
-	inMemory      = 4 << 20   // bytes of a form's files kept in memory; the rest waits in temporary files
-	largeFiles    = 128 << 20 // bytes of files from temporary files that are worked on at a time
+	inMemory      = 4 << 20   // bytes of a form's files that may be kept in memory
+	formsInMemory = 32        // forms that may do so at a time
+	uploadsAtOnce = 32        // forms whose files are being stored at a time; the others have been read and wait
+	largeFiles    = 128 << 20 // bytes of files from temporary files that are being stored at a time
 )
 
 // Bounds of a multipart form.
@@ -36,20 +38,21 @@ const (
 // md5Suffix, behind a file's name, is the name of the field with its checksum.
 const md5Suffix = ".md5"
 
-// part is one file of a form, in memory or in a temporary file.
+// part is one file of a form, in memory or in the form's temporary file.
 type part struct {
-	name string
-	data []byte
-	file *os.File
-	size int64
+	name   string
+	data   []byte
+	size   int64
+	spool  *os.File // nil: in memory
+	offset int64    // in spool
 }
 
 func (p *part) bytes() ([]byte, error) {
-	if p.file == nil {
+	if p.spool == nil {
 		return p.data, nil
 	}
 	b := make([]byte, p.size)
-	if _, err := p.file.ReadAt(b, 0); err != nil {
+	if _, err := p.spool.ReadAt(b, p.offset); err != nil {
 		return nil, spi.Wrap(spi.CodeUnavailable, err, "a temporary file of the server cannot be read: try again")
 	}
 	return b, nil
@@ -60,23 +63,23 @@ func (p *part) bytes() ([]byte, error) {
 type form struct {
 	files  []part
 	md5    map[string]string // by file name
+	memory int64             // bytes of files that may still be kept in memory
 	expect int64             // bytes of memory to take at once for the next file; only the first may want any
+	spool  *os.File          // the files for which there was no memory, one behind the other; nil: none
+	used   int64             // bytes of spool
 }
 
 func (f *form) close() {
-	for _, p := range f.files {
-		if p.file != nil {
-			_ = p.file.Close() // its name is gone already: there is nothing left to lose
-		}
+	if f.spool != nil {
+		_ = f.spool.Close() // its name is gone already: there is nothing left to lose
 	}
 }
 
-// readForm reads a form from a body of so many bytes, -1 where that is not known.
-func readForm(from io.Reader, boundary string, size int64) (*form, error) {
-	f := &form{md5: map[string]string{}, expect: size}
+// readForm reads a form from a body of so many bytes, -1 where that is not known, with so many bytes of its files in memory.
+func readForm(from io.Reader, boundary string, size, memory int64) (*form, error) {
+	f := &form{md5: map[string]string{}, memory: memory, expect: size}
 	body := &endWatcher{Reader: from, end: []byte("--" + boundary + "--")}
 	r := multipart.NewReader(body, boundary)
-	left := int64(inMemory)
 	for n := 0; ; n++ {
 		p, err := r.NextRawPart()
 		if err == io.EOF && body.ended { //nolint:errorlint // a wrapped one stands for a form that was cut short
@@ -86,7 +89,7 @@ func readForm(from io.Reader, boundary string, size int64) (*form, error) {
 			err = spi.Errorf(spi.CodeInvalid, "the form has more than %d parts: send fewer files a request", maxParts)
 		}
 		if err == nil {
-			err = f.add(p, &left)
+			err = f.add(p)
 		}
 		if err != nil {
 			f.close()
@@ -118,7 +121,7 @@ func (w *endWatcher) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (f *form) add(p *multipart.Part, left *int64) error {
+func (f *form) add(p *multipart.Part) error {
 	name := p.FormName()
 	switch {
 	case name == "":
@@ -126,58 +129,58 @@ func (f *form) add(p *multipart.Part, left *int64) error {
 	case len(name) > maxPartName:
 		return spi.Errorf(spi.CodeInvalid, "a field name of the form is longer than %d bytes", maxPartName)
 	}
-	if file, ok := strings.CutSuffix(name, md5Suffix); ok {
-		b, err := io.ReadAll(io.LimitReader(p, maxPartText+1))
-		if err != nil {
-			return err
-		}
-		sum := strings.TrimSpace(string(b))
-		if _, twice := f.md5[file]; twice {
-			return spi.Errorf(spi.CodeInvalid, "the form has the field %.80q twice", name)
-		}
-		if len(sum) != 32 {
-			return spi.Errorf(spi.CodeInvalid, "%.80q: an md5 is 32 hexadecimal digits", name)
-		}
-		f.md5[file] = sum
-		return nil
+	file, ok := strings.CutSuffix(name, md5Suffix)
+	if !ok {
+		return f.addFile(name, p)
 	}
-	file := part{name: name}
-	err := file.read(p, left, f.expect)
-	f.files = append(f.files, file)
-	f.expect = 0 // a form of many files must not take as much for each
-	return err
-}
-
-// read takes the part's bytes into memory as long as left lasts, then into a temporary file. At most expect bytes come,
-// where that is positive: most forms hold one file, for which the memory is then taken once.
-func (p *part) read(r io.Reader, left *int64, expect int64) error {
-	var buf bytes.Buffer
-	if expect > 0 {
-		buf.Grow(int(min(expect, *left)) + bytes.MinRead)
-	}
-	n, err := io.Copy(&buf, io.LimitReader(r, *left+1))
+	b, err := io.ReadAll(io.LimitReader(p, maxPartText+1))
 	if err != nil {
 		return err
 	}
-	p.size = n
-	if n <= *left {
-		*left -= n
-		p.data = buf.Bytes()
+	sum := strings.TrimSpace(string(b))
+	if _, twice := f.md5[file]; twice {
+		return spi.Errorf(spi.CodeInvalid, "the form has the field %.80q twice", name)
+	}
+	if len(sum) != 32 {
+		return spi.Errorf(spi.CodeInvalid, "%.80q: an md5 is 32 hexadecimal digits", name)
+	}
+	f.md5[file] = sum
+	return nil
+}
+
+// addFile takes a file's bytes into memory as long as there is some, else into the temporary file. Most forms hold one
+// file, for which the memory is taken once.
+func (f *form) addFile(name string, r io.Reader) error {
+	var buf bytes.Buffer
+	if f.expect > 0 {
+		buf.Grow(int(min(f.expect, f.memory)) + bytes.MinRead)
+	}
+	f.expect = 0 // a form of many files must not take as much for each
+	n, err := io.Copy(&buf, io.LimitReader(r, f.memory+1))
+	if err != nil {
+		return err
+	}
+	if n <= f.memory {
+		f.memory -= n
+		f.files = append(f.files, part{name: name, data: buf.Bytes(), size: n})
 		return nil
 	}
-	if p.file, err = os.CreateTemp("", "sticky-pi-upload-*"); err != nil {
-		return spi.Wrap(spi.CodeUnavailable, err, "the server has no room for the upload: try again")
+	if f.spool == nil {
+		if f.spool, err = os.CreateTemp("", "sticky-pi-upload-*"); err == nil {
+			// Without a name it goes away with the process, however that ends.
+			err = os.Remove(f.spool.Name())
+		}
+		if err != nil {
+			return noRoom(err)
+		}
 	}
-	// Without a name it goes away with the process, however that ends.
-	if err := os.Remove(p.file.Name()); err != nil {
-		return spi.Wrap(spi.CodeUnavailable, err, "the server has no room for the upload: try again")
+	out := diskWriter{f.spool}
+	if _, err := buf.WriteTo(out); err != nil {
+		return err
 	}
-	out := diskWriter{p.file}
-	if _, err = buf.WriteTo(out); err == nil {
-		var more int64
-		more, err = io.Copy(out, r)
-		p.size += more
-	}
+	more, err := io.Copy(out, r)
+	f.files = append(f.files, part{name: name, size: n + more, spool: f.spool, offset: f.used})
+	f.used += n + more
 	return err
 }
 
@@ -187,9 +190,13 @@ type diskWriter struct{ *os.File }
 func (w diskWriter) Write(b []byte) (int, error) {
 	n, err := w.File.Write(b)
 	if err != nil {
-		err = spi.Wrap(spi.CodeUnavailable, err, "the server has no room for the upload: try again")
+		err = noRoom(err)
 	}
 	return n, err
+}
+
+func noRoom(err error) error {
+	return spi.Wrap(spi.CodeUnavailable, err, "the server has no room for the upload: try again")
 }
 
 func badForm(err error) error {
@@ -203,55 +210,64 @@ func badForm(err error) error {
 	return spi.Wrap(spi.CodeInvalid, err, "the body is not a valid multipart form")
 }
 
-// multipartForm reads the request's form. nil: the body is empty.
-func (a *api) multipartForm(c *gin.Context) (*form, error) {
+// multipartForm reads the request's form, with so many bytes of its files in memory. An empty body is a form of nothing.
+func multipartForm(c *gin.Context, memory int64) (*form, error) {
 	body := bufio.NewReader(c.Request.Body)
 	if _, err := body.Peek(1); errors.Is(err, io.EOF) {
-		return nil, nil //nolint:nilnil // no form is not a mistake here: it has no elements
+		return &form{}, nil
 	}
 	header := c.GetHeader("Content-Type")
 	media, params, err := mime.ParseMediaType(header)
 	if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
 		return nil, spi.Errorf(spi.CodeUnsupportedMedia, "files are sent as multipart/form-data, not %.60q", header)
 	}
-	return readForm(body, params["boundary"], c.Request.ContentLength)
+	return readForm(body, params["boundary"], c.Request.ContentLength, memory)
 }
 
-// putNewImages stores the files one after the other. Those before a failing one stay; the error says which one failed.
-func (a *api) putNewImages(c *gin.Context, by *store.User) error {
-	if err := a.uploads.Acquire(c.Request.Context(), 1); err != nil {
-		return err
+// withForm reads the request's form and, when it is its turn, calls store with it.
+func (a *api) withForm(c *gin.Context, store func(*form) error) error {
+	memory := int64(0)
+	if a.inMemory.TryAcquire(1) {
+		defer a.inMemory.Release(1)
+		memory = inMemory
 	}
-	defer a.uploads.Release(1)
-	l := newList(c, spi.DateV2)
-	f, err := a.multipartForm(c)
+	f, err := multipartForm(c, memory)
 	if err != nil {
 		return err
-	}
-	if f == nil {
-		return l.end()
 	}
 	defer f.close()
 	if err := f.checksumsMatchFiles(); err != nil {
 		return err
 	}
-	for i := range f.files {
-		image, err := a.putFile(c.Request.Context(), f, &f.files[i], by)
-		if err != nil {
-			return ofFile(i, len(f.files), err)
-		}
-		format := spi.DateV1
-		if _, v2 := f.md5[f.files[i].name]; v2 { // only clients of the second generation send checksums
-			format = spi.DateV2
-		}
-		// not sent before the end: a later file's failure still needs a status
-		l.buf = appendImage(l.row(), &image, format, nil)
+	if err := a.uploads.Acquire(c.Request.Context(), 1); err != nil {
+		return err
 	}
-	return l.end()
+	defer a.uploads.Release(1)
+	return store(f)
+}
+
+// putNewImages stores the files one after the other. Those before a failing one stay; the error says which one failed.
+func (a *api) putNewImages(c *gin.Context, by *store.User) error {
+	l := newList(c, spi.DateV2)
+	return a.withForm(c, func(f *form) error {
+		for i := range f.files {
+			image, err := a.putFile(c.Request.Context(), f, &f.files[i], by)
+			if err != nil {
+				return ofFile(i, len(f.files), err)
+			}
+			format := spi.DateV1
+			if _, v2 := f.md5[f.files[i].name]; v2 { // only clients of the second generation send checksums
+				format = spi.DateV2
+			}
+			// not sent before the end: a later file's failure still needs a status
+			l.buf = appendImage(l.row(), &image, format, nil)
+		}
+		return l.end()
+	})
 }
 
 func (a *api) putFile(ctx context.Context, f *form, p *part, by *store.User) (store.Image, error) {
-	if p.file != nil {
+	if p.spool != nil {
 		weight := min(p.size, largeFiles)
 		if err := a.large.Acquire(ctx, weight); err != nil {
 			return store.Image{}, err
