@@ -18,6 +18,7 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/server/internal/blob"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
+	"github.com/sticky-pi/sticky-pi-server/server/internal/work"
 )
 
 // MaxBody is the largest request body that is taken, in bytes.
@@ -41,28 +42,37 @@ type Ingest interface {
 
 // Config is what the API is made of.
 type Config struct {
-	Store    store.Store
-	Blobs    blob.Store
-	Ingest   Ingest
-	Auth     *auth.Authenticator
-	Requests Observer
-	Ready    http.Handler // answers /readyz
-	Log      *slog.Logger
-	Now      func() time.Time
+	Store       store.Store
+	Annotations store.Annotations
+	Work        *work.Queue
+	Blobs       blob.Store
+	Ingest      Ingest
+	Auth        *auth.Authenticator
+	Requests    Observer
+	Ready       http.Handler // answers /readyz
+	Log         *slog.Logger
+	Now         func() time.Time
 	// TrustedProxies are the addresses and networks whose X-Forwarded-For is believed.
 	TrustedProxies []string
+	// MaxBundleFile bounds one file of an ML bundle, in bytes; 0 stands for DefaultMaxBundleFile.
+	MaxBundleFile int64
 }
 
 type api struct {
 	Config
-	uploads *semaphore.Weighted // by form
-	large   *semaphore.Weighted // by byte
+	inMemory  *semaphore.Weighted // by form
+	uploads   *semaphore.Weighted // by form
+	large     *semaphore.Weighted // by byte
+	documents *semaphore.Weighted // JSON that is held whole, by byte
 }
 
 // New gives the API's handler.
 func New(cfg Config) (http.Handler, error) {
 	gin.SetMode(gin.ReleaseMode)
-	a := &api{Config: cfg, uploads: semaphore.NewWeighted(uploadsAtOnce), large: semaphore.NewWeighted(largeFiles)}
+	a := &api{
+		Config: cfg, inMemory: semaphore.NewWeighted(formsInMemory), uploads: semaphore.NewWeighted(uploadsAtOnce), large: semaphore.NewWeighted(largeFiles),
+		documents: semaphore.NewWeighted(documentsBytes),
+	}
 	g := gin.New()
 	if err := g.SetTrustedProxies(cfg.TrustedProxies); err != nil {
 		return nil, err
@@ -87,6 +97,10 @@ func New(cfg Config) (http.Handler, error) {
 	g.POST("/get_image_series/:what", a.as(auth.ReadOnly, a.getImageSeries))
 	g.POST("/_put_new_images", a.as(auth.ReadWrite, a.putNewImages))
 	g.POST("/delete_images", a.as(auth.Admin, a.deleteImages))
+
+	a.annotationRoutes(g)
+	a.workRoutes(g)
+	a.bundleRoutes(g)
 
 	gz, err := gzhttp.NewWrapper(gzhttp.MinSize(gzipFrom), gzhttp.CompressionLevel(1),
 		gzhttp.ContentTypes([]string{"application/json", "application/yaml"}))

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,6 +26,8 @@ const maxText = 256
 // and the field; the first mistake is kept.
 type element struct {
 	index  int
+	within string // for an object in an element: its field and a dot
+	raw    json.RawMessage
 	fields map[string]json.RawMessage
 	format *spi.DateFormat // that of the first date read, if any had one
 	err    error
@@ -31,7 +35,7 @@ type element struct {
 
 func (e *element) fail(field, format string, args ...any) {
 	if e.err == nil {
-		e.err = spi.Errorf(spi.CodeInvalid, "element %d: %s: %s", e.index, field, fmt.Sprintf(format, args...))
+		e.err = spi.Errorf(spi.CodeInvalid, "element %d: %s: %s", e.index, e.within+field, fmt.Sprintf(format, args...))
 	}
 }
 
@@ -94,6 +98,62 @@ func (e *element) datetime(field string) time.Time {
 	return t
 }
 
+// integer gives a whole number from least on, or its default where it is absent or null.
+func (e *element) integer(field string, least, def int) int {
+	if !e.has(field) {
+		return def
+	}
+	n, err := strconv.ParseFloat(string(e.fields[field]), 64)
+	switch {
+	case err != nil && kind(e.fields[field]) != "a number":
+		e.fail(field, "must be a number, not %s", kind(e.fields[field]))
+	case err != nil, n != math.Trunc(n), n < float64(least), n > math.MaxInt32:
+		e.fail(field, "must be a whole number of at least %d", least)
+	default:
+		return int(n)
+	}
+	return def
+}
+
+// number gives a finite number that must be there.
+func (e *element) number(field string) float64 {
+	raw, ok := e.fields[field]
+	if !ok {
+		e.fail(field, "is missing")
+		return 0
+	}
+	n, err := strconv.ParseFloat(string(raw), 64)
+	if k := kind(raw); k != "a number" {
+		e.fail(field, "must be a number, not %s", k)
+	} else if err != nil {
+		e.fail(field, "is no number that can be used")
+	}
+	return n
+}
+
+// object reads an object that must be there, whose mistakes are the element's.
+func (e *element) object(field string, read func(*element)) {
+	raw, ok := e.fields[field]
+	switch {
+	case !ok:
+		e.fail(field, "is missing")
+		return
+	case raw[0] != '{':
+		e.fail(field, "must be an object, not %s", kind(raw))
+		return
+	}
+	inner := element{index: e.index, within: e.within + field + ".", raw: raw, format: e.format}
+	if err := json.Unmarshal(raw, &inner.fields); err != nil {
+		e.fail(field, "is not a valid object")
+		return
+	}
+	read(&inner)
+	e.format = inner.format
+	if e.err == nil {
+		e.err = inner.err
+	}
+}
+
 // kind names the JSON type of a value, for messages.
 func kind(raw json.RawMessage) string {
 	switch raw[0] {
@@ -136,7 +196,6 @@ func elements(c *gin.Context, each func(*element) error) (spi.DateFormat, error)
 	}
 	seen := false
 	for i := 0; dec.More(); i++ {
-		e := element{index: i}
 		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
 			return format, badJSON(err)
@@ -144,6 +203,7 @@ func elements(c *gin.Context, each func(*element) error) (spi.DateFormat, error)
 		if raw[0] != '{' {
 			return format, spi.Errorf(spi.CodeInvalid, "element %d: must be an object, not %s", i, kind(raw))
 		}
+		e := element{index: i, raw: raw}
 		if err := json.Unmarshal(raw, &e.fields); err != nil {
 			return format, badJSON(err)
 		}

@@ -1,0 +1,143 @@
+// Package work holds the rules by which images are leased to detector workers: for how long, how many at a time, and how
+// often one may fail. What is leased to whom is kept by [store.Work]. It may import store and services/spi.
+package work
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+)
+
+// The rules.
+const (
+	LeaseLife   = time.Hour // a worker that has not answered by then is taken for dead, and its images wait again
+	MaxLease    = 64        // images a request
+	MaxFailures = 3         // after which an image is not leased until somebody lets it be tried again
+
+	maxAlgorithms = 16  // that one request may ask work for: each that is new makes an entry for every image
+	maxReason     = 500 // characters
+)
+
+// Widths of the columns that name an algorithm, in characters.
+const (
+	maxAlgoName    = 64
+	maxAlgoVersion = 46
+)
+
+var algoVersion = regexp.MustCompile(`^[0-9]{1,13}-[0-9A-Fa-f]{32}$`)
+
+// CheckAlgoName says what is wrong with an algorithm's name; "" where nothing is.
+func CheckAlgoName(name string) string {
+	switch {
+	case name == "":
+		return "is empty"
+	case strings.TrimSpace(name) != name:
+		return "begins or ends with a blank" // which MariaDB would take for the name without it
+	case utf8.RuneCountInString(name) > maxAlgoName:
+		return "is longer than 64 characters"
+	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == utf8.RuneError }):
+		return "holds a control character, or one that is none"
+	}
+	return ""
+}
+
+// CheckAlgoVersion says what is wrong with an algorithm's version; "" where nothing is.
+func CheckAlgoVersion(version string) string {
+	if len(version) > maxAlgoVersion || !algoVersion.MatchString(version) {
+		return "is not TIMESTAMP-MD5: seconds since the epoch, and the model's md5 of 32 hexadecimal digits"
+	}
+	return ""
+}
+
+// Queue hands out work.
+type Queue struct {
+	store store.Work
+	now   func() time.Time
+}
+
+// New makes a queue.
+func New(s store.Work, now func() time.Time) *Queue { return &Queue{s, now} }
+
+// Request is what a worker wants: images of the series for that version of that algorithm.
+type Request struct {
+	Series      store.Series
+	AlgoName    string
+	AlgoVersion string
+	Limit       int // 1 to MaxLease
+}
+
+// Lease leases images to the user for [LeaseLife]: at most [MaxLease] in all, and at most Limit for requests that differ in
+// their series alone, which are answered together, newest image first. CodeInvalid where there are too many algorithms.
+func (q *Queue) Lease(ctx context.Context, requests []Request, userID int64) ([]store.Image, error) {
+	groups := map[Request]int{} // by what they have in common
+	var asked []store.LeaseRequest
+	for _, r := range requests {
+		common := r
+		common.Series = store.Series{}
+		i, ok := groups[common]
+		if !ok {
+			if len(asked) == maxAlgorithms {
+				return nil, spi.Errorf(spi.CodeInvalid, "the request asks work for more than %d algorithms, versions and limits", maxAlgorithms)
+			}
+			i = len(asked)
+			groups[common] = i
+			asked = append(asked, store.LeaseRequest{AlgoName: r.AlgoName, AlgoVersion: r.AlgoVersion, UserID: userID, Limit: r.Limit})
+		}
+		asked[i].Series = append(asked[i].Series, r.Series)
+	}
+	var leased []store.Image
+	for _, r := range asked {
+		r.Limit = min(r.Limit, MaxLease-len(leased))
+		if r.Limit == 0 {
+			break
+		}
+		r.Now = q.now().UTC()
+		r.Until = r.Now.Add(LeaseLife)
+		images, err := q.store.LeaseImages(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		leased = append(leased, images...)
+	}
+	return leased, nil
+}
+
+// Fail notes that an image could not be annotated, and ends its lease. See [store.Work.AddFailure].
+func (q *Queue) Fail(ctx context.Context, f store.Failure) (store.Failure, error) {
+	f.DatetimeLast = q.now().UTC().Truncate(time.Second)
+	return q.store.AddFailure(ctx, f, MaxFailures)
+}
+
+// CutReason cuts a reason to what is kept of it.
+func CutReason(reason string) string {
+	reason = strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(reason, "?"))
+	if runes := []rune(reason); len(runes) > maxReason {
+		return string(runes[:maxReason-3]) + "..."
+	}
+	return reason
+}
+
+// Failures calls fn with the images that failed too often.
+func (q *Queue) Failures(ctx context.Context, series []store.Series, algoName string, fn func(*store.Failure) error) error {
+	return q.store.Failures(ctx, series, algoName, fn)
+}
+
+// Retry lets those images wait again, and gives them.
+func (q *Queue) Retry(ctx context.Context, series []store.Series, algoName string) ([]store.Failure, error) {
+	return q.store.RetryFailures(ctx, series, algoName)
+}
+
+// Backlog counts what there is to do.
+func (q *Queue) Backlog(ctx context.Context, algoName string) ([]store.Backlog, error) {
+	return q.store.Backlog(ctx, algoName, q.now().UTC())
+}

@@ -1,0 +1,136 @@
+package work_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
+	"github.com/sticky-pi/sticky-pi-server/server/internal/work"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+)
+
+const version = "1598113346-ad2cd78dfaca12821046dfb8994724d5"
+
+// plenty has as many images as anybody asks for, and notes what was asked.
+type plenty struct {
+	store.Work
+	asked  []store.LeaseRequest
+	most   int
+	failed []store.Failure
+}
+
+func (p *plenty) LeaseImages(_ context.Context, r store.LeaseRequest) ([]store.Image, error) {
+	p.asked = append(p.asked, r)
+	return make([]store.Image, min(r.Limit, p.most)), nil
+}
+
+func (p *plenty) AddFailure(_ context.Context, f store.Failure, maxFailures int) (store.Failure, error) {
+	f.Failures = maxFailures
+	p.failed = append(p.failed, f)
+	return f, nil
+}
+
+var now = time.Date(2026, 3, 4, 5, 6, 7, 8, time.UTC)
+
+func series(device string) store.Series {
+	return store.Series{Device: device, Start: now.Add(-time.Hour), End: now}
+}
+
+func TestRequestsThatDifferInTheirSeriesAreAnsweredTogether(t *testing.T) {
+	p := &plenty{most: 40}
+	q := work.New(p, func() time.Time { return now })
+	images, err := q.Lease(t.Context(), []work.Request{
+		{Series: series("a"), AlgoName: "x", AlgoVersion: version, Limit: 50},
+		{Series: series("b"), AlgoName: "y", AlgoVersion: version, Limit: 50},
+		{Series: series("c"), AlgoName: "x", AlgoVersion: version, Limit: 50},
+		{Series: series("d"), AlgoName: "z", AlgoVersion: version, Limit: 1},
+	}, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(images) != work.MaxLease {
+		t.Errorf("%d images", len(images))
+	}
+	until := now.Add(time.Hour)
+	want := []store.LeaseRequest{
+		{Series: []store.Series{series("a"), series("c")}, AlgoName: "x", AlgoVersion: version, UserID: 7, Limit: 50, Now: now, Until: until},
+		{Series: []store.Series{series("b")}, AlgoName: "y", AlgoVersion: version, UserID: 7, Limit: 24, Now: now, Until: until},
+	}
+	if diff := cmp.Diff(want, p.asked); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+func TestARequestCannotNameAnyNumberOfAlgorithms(t *testing.T) {
+	p := &plenty{}
+	q := work.New(p, func() time.Time { return now })
+	var requests []work.Request
+	for i := range 17 {
+		requests = append(requests, work.Request{Series: series("a"), AlgoName: strings.Repeat("x", i+1), AlgoVersion: version, Limit: 1})
+	}
+	if _, err := q.Lease(t.Context(), requests[:16], 1); err != nil || len(p.asked) != 16 {
+		t.Errorf("%d requests, %v", len(p.asked), err)
+	}
+	_, err := q.Lease(t.Context(), requests, 1)
+	var e *spi.Error
+	if !errors.As(err, &e) || e.Code != spi.CodeInvalid {
+		t.Errorf("error %v", err)
+	}
+	if len(p.asked) != 16 {
+		t.Error("the queue was asked all the same")
+	}
+}
+
+func TestAFailureIsNotedWithTheTimeAndTheLimit(t *testing.T) {
+	p := &plenty{}
+	f, err := work.New(p, func() time.Time { return now }).Fail(t.Context(), store.Failure{Device: "a"})
+	if err != nil || f.Failures != work.MaxFailures || !f.DatetimeLast.Equal(now.Truncate(time.Second)) {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+func TestNamesAndVersionsOfAlgorithms(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"universal-insect-detector": true, "Zoë's 2nd": true, strings.Repeat("é", 64): true, "%": true,
+		"": false, " a": false, "a ": false, strings.Repeat("a", 65): false, "a\x00b": false, "a\nb": false, "a\xff": false,
+	} {
+		if got := work.CheckAlgoName(name); (got == "") != ok {
+			t.Errorf("CheckAlgoName(%q) = %q", name, got)
+		}
+	}
+	md5 := strings.Repeat("0aF", 11)[:32]
+	for v, ok := range map[string]bool{
+		version: true, "0-" + md5: true, "9999999999999-" + md5: true,
+		"": false, "-" + md5: false, "1598113346": false, "1-": false, "99999999999999-" + md5: false, "+1-" + md5: false,
+		"-1-" + md5: false, "1.5-" + md5: false, "1-" + md5 + "0": false, "1-" + md5[1:]: false, "1-" + md5[1:] + "g": false,
+		"1-" + md5 + "\n": false, "١-" + md5: false, "1_" + md5: false,
+	} {
+		got := work.CheckAlgoVersion(v)
+		if (got == "") != ok {
+			t.Errorf("CheckAlgoVersion(%q) = %q", v, got)
+		}
+		if _, timed := store.VersionTime(v); ok && !timed {
+			t.Errorf("%q is taken but has no time", v)
+		}
+	}
+}
+
+func TestAReasonIsCutToWhatIsKept(t *testing.T) {
+	for reason, want := range map[string]string{
+		"":                          "",
+		"two\nlines\tand a tab":     "two\nlines\tand a tab",
+		"bell \a NUL \x00 DEL \x7f": "bell  NUL  DEL ",
+		"not UTF-8 \xff":            "not UTF-8 ?",
+		strings.Repeat("é", 500):    strings.Repeat("é", 500),
+		strings.Repeat("é", 501):    strings.Repeat("é", 497) + "...",
+	} {
+		if got := work.CutReason(reason); got != want {
+			t.Errorf("CutReason(%.20q) = %q", reason, got)
+		}
+	}
+}
