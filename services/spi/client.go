@@ -344,16 +344,20 @@ func stream[T, E any](ctx context.Context, c *Client, endpoint string, elements 
 // that is well is a whole list.
 func rows[T any](r io.Reader) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		in := &budget{r: r, left: maxRow}
-		dec := json.NewDecoder(in)
 		var none T
+		most := int64(maxRow)
+		if long, ok := any(none).(interface{ longestRow() int64 }); ok {
+			most = long.longestRow()
+		}
+		in := &budget{r: r, left: most, most: most}
+		dec := json.NewDecoder(in)
 		if start, err := dec.Token(); err != nil || start != json.Delim('[') {
 			yield(none, Wrap(CodeUnavailable, err, "the reply is not a JSON list: is this the address of a Sticky Pi API?"))
 			return
 		}
 		n := 0
 		for ; dec.More(); n++ {
-			in.left = maxRow
+			in.left = most
 			var row T
 			if err := dec.Decode(&row); err != nil {
 				yield(none, Wrap(CodeUnavailable, err, "the reply broke off after %d elements", n))
@@ -373,11 +377,12 @@ func rows[T any](r io.Reader) iter.Seq2[T, error] {
 type budget struct {
 	r    io.Reader
 	left int64
+	most int64
 }
 
 func (b *budget) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, fmt.Errorf("an element is longer than %d bytes", maxRow)
+		return 0, fmt.Errorf("an element is longer than %d bytes", b.most)
 	}
 	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
