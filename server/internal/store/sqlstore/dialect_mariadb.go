@@ -156,6 +156,7 @@ func mariadbDialect(database string) dialect {
 		lockName: func(device string, datetime time.Time) string {
 			return lockName(database, "image."+fold(device)+"."+strconv.FormatInt(datetime.Unix(), 10))
 		},
+		tuboidsLockName: func(series string) string { return lockName(database, "tuboids."+series) },
 	}
 }
 

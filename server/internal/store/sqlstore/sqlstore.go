@@ -49,6 +49,8 @@ type dialect struct {
 	termsPerQuery int
 	// lockName names an image's claim among all databases of the server; nil where locks are kept in the process.
 	lockName func(device string, datetime time.Time) string
+	// tuboidsLockName names the claim on a series of tuboids, likewise; nil where locks are kept in the process.
+	tuboidsLockName func(series string) string
 }
 
 // Pools gives the connection pools by name, for the metrics.
@@ -97,8 +99,17 @@ const maxAttempts = 5
 // inTx runs fn in a transaction. Where the database ends it in favour of another (a deadlock), all of it is repeated, so
 // fn must not mind. fn's own errors roll back and are given back as they are; what says what was being done, for the rest.
 func (s *Store) inTx(ctx context.Context, operation, table string, fn func(*sql.Tx) error) error {
+	return s.inTxOn(ctx, s.write, operation, table, fn)
+}
+
+// beginner is a pool, or one of its connections.
+type beginner interface {
+	BeginTx(ctx context.Context, options *sql.TxOptions) (*sql.Tx, error)
+}
+
+func (s *Store) inTxOn(ctx context.Context, db beginner, operation, table string, fn func(*sql.Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := s.tryTx(ctx, fn)
+		err := s.tryTx(ctx, db, fn)
 		if err == nil {
 			return nil
 		}
@@ -114,8 +125,8 @@ func (s *Store) inTx(ctx context.Context, operation, table string, fn func(*sql.
 	}
 }
 
-func (s *Store) tryTx(ctx context.Context, fn func(*sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, s.dialect.txOptions)
+func (s *Store) tryTx(ctx context.Context, db beginner, fn func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, s.dialect.txOptions)
 	if err != nil {
 		return err
 	}
