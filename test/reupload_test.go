@@ -154,7 +154,7 @@ func TestFilesOfOneRequestStandAlone(t *testing.T) {
 		at := func(i int) time.Time { return noon.Add(time.Duration(i) * time.Hour) }
 		for _, test := range []struct {
 			name   string
-			break_ func(p *photo)
+			spoil  func(p *photo)
 			status int
 		}{
 			{"cut short", func(p *photo) { p.data = p.data[:len(p.data)/2] }, http.StatusBadRequest},
@@ -164,7 +164,7 @@ func TestFilesOfOneRequestStandAlone(t *testing.T) {
 				a := a.within(t)
 				device := newDevice()
 				photos := []photo{small(device, at(0), 1), small(device, at(1), 2), small(device, at(2), 3), small(device, at(3), 4)}
-				test.break_(&photos[2])
+				test.spoil(&photos[2])
 				var fields []field
 				for _, p := range photos {
 					fields = append(fields, v1(p.name(), p.data))
