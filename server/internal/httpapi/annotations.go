@@ -59,10 +59,6 @@ func algoVersion(e *element) string {
 // newAnnotation reads one element of put_uid_annotations. What is stored is the element as it was sent, to the byte.
 func newAnnotation(e *element) store.NewAnnotation {
 	n := store.NewAnnotation{Annotation: store.Annotation{JSON: e.raw}}
-	if len(e.raw) > maxAnnotation {
-		e.err = spi.Errorf(spi.CodeTooLarge, "element %d: is larger than %d MB", e.index, maxAnnotation>>20)
-		return n
-	}
 	e.object("metadata", func(m *element) {
 		n.Device, n.Datetime = m.text("device", maxText), m.datetime("datetime")
 		n.AlgoName, n.AlgoVersion = algoName(m), algoVersion(m)
@@ -129,7 +125,7 @@ func (a *api) putAnnotations(c *gin.Context, by *store.User) error {
 	defer done()
 	provenance := a.provenance(by)
 	var annotations []store.NewAnnotation
-	format, err := elements(c, func(e *element) error {
+	format, err := elementsUpTo(c, maxAnnotation, func(e *element) error {
 		n := newAnnotation(e)
 		n.Provenance = provenance
 		annotations = append(annotations, n)

@@ -64,6 +64,7 @@ type api struct {
 	uploads   *semaphore.Weighted // by form
 	large     *semaphore.Weighted // by byte
 	documents *semaphore.Weighted // JSON that is held whole, by byte
+	lists     *semaphore.Weighted // elements of JSON lists, by byte
 }
 
 // New gives the API's handler.
@@ -71,7 +72,7 @@ func New(cfg Config) (http.Handler, error) {
 	gin.SetMode(gin.ReleaseMode)
 	a := &api{
 		Config: cfg, inMemory: semaphore.NewWeighted(formsInMemory), uploads: semaphore.NewWeighted(uploadsAtOnce), large: semaphore.NewWeighted(largeFiles),
-		documents: semaphore.NewWeighted(documentsBytes),
+		documents: semaphore.NewWeighted(documentsBytes), lists: semaphore.NewWeighted(listBytes),
 	}
 	g := gin.New()
 	if err := g.SetTrustedProxies(cfg.TrustedProxies); err != nil {

@@ -134,6 +134,7 @@ func (a *api) as(role auth.Role, handle func(*gin.Context, *store.User) error) g
 		}
 		if err == nil {
 			c.Request = c.Request.WithContext(logging.With(c.Request.Context(), slog.String("user", user.Username)))
+			defer a.hold(c)()
 			err = handle(c, &user)
 		}
 		if err != nil {

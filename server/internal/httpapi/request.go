@@ -171,11 +171,23 @@ func kind(raw json.RawMessage) string {
 	return "a number"
 }
 
+// Bounds of a JSON list beside MaxBody.
+const (
+	maxElements    = 250_000 // elements a request
+	maxElementSize = 1 << 20 // bytes an element, where no endpoint says otherwise
+)
+
 // elements reads the body, which must be a JSON list of objects, an element at a time; nothing, or null, is an empty list.
 // It gives the format of the dates that were read: that of the first one that has one.
 func elements(c *gin.Context, each func(*element) error) (spi.DateFormat, error) {
+	return elementsUpTo(c, maxElementSize, each)
+}
+
+// elementsUpTo is elements with another bound of an element's size, in bytes.
+func elementsUpTo(c *gin.Context, most int, each func(*element) error) (spi.DateFormat, error) {
 	format := spi.DateV2
-	dec := json.NewDecoder(&oneBlank{r: c.Request.Body})
+	body := &elementReader{r: &oneBlank{r: c.Request.Body}, most: most, left: most}
+	dec := json.NewDecoder(body)
 	token, err := dec.Token()
 	if errors.Is(err, io.EOF) || (err == nil && token == nil) {
 		if err == nil {
@@ -196,9 +208,16 @@ func elements(c *gin.Context, each func(*element) error) (spi.DateFormat, error)
 	}
 	seen := false
 	for i := 0; dec.More(); i++ {
+		if i == maxElements {
+			return format, spi.Errorf(spi.CodeTooLarge, "the list has more than %d elements: send fewer a request", maxElements)
+		}
+		body.begin(i)
 		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
 			return format, badJSON(err)
+		}
+		if err := held(c, len(raw)); err != nil {
+			return format, err
 		}
 		if raw[0] != '{' {
 			return format, spi.Errorf(spi.CodeInvalid, "element %d: must be an object, not %s", i, kind(raw))
@@ -263,10 +282,30 @@ func badJSON(err error) error {
 }
 
 func tooLarge(err error) error {
-	if errors.Is(err, errTooLarge) {
-		return errTooLarge
+	var e *spi.Error
+	if errors.As(err, &e) && e.Code == spi.CodeTooLarge {
+		return e
 	}
 	return nil
+}
+
+// elementReader ends a body in which an element does not: json.Decoder keeps all of an element in memory, however large.
+type elementReader struct {
+	r     io.Reader
+	most  int
+	left  int // bytes of the element that is being read; what the decoder has read ahead does not count
+	index int
+}
+
+func (e *elementReader) begin(index int) { e.index, e.left = index, e.most }
+
+func (e *elementReader) Read(p []byte) (int, error) {
+	if e.left <= 0 {
+		return 0, spi.Errorf(spi.CodeTooLarge, "element %d: is larger than %d MB", e.index, e.most>>20)
+	}
+	n, err := e.r.Read(p)
+	e.left -= n
+	return n, err
 }
 
 // literal gives a JSON scalar as the text that SQL would compare: strings as they are, booleans as 1 and 0.

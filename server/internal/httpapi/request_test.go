@@ -15,6 +15,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
@@ -111,6 +112,52 @@ func TestAMistakeNamesTheElementAndTheField(t *testing.T) {
 	}
 }
 
+func TestListsAreBounded(t *testing.T) {
+	long := `"` + strings.Repeat("x", maxElementSize+64<<10) + `"`
+	for name, c := range map[string]struct {
+		body    string
+		message string
+	}{
+		"a string that does not end":   {`[{"device":` + long[:len(long)-1], "element 0: is larger than 1 MB"},
+		"a large element":              {`[{"device":"a"},{"device":` + long + `}]`, "element 1: is larger than 1 MB"},
+		"a large element of no fields": {`[` + strings.Repeat("1", 2*maxElementSize), "element 0: is larger than 1 MB"},
+		"too many elements":            {`[{}` + strings.Repeat(",{}", maxElements) + `]`, "more than 250000 elements"},
+	} {
+		_, err := elements(requestOf(t, strings.NewReader(c.body), ""), func(*element) error { return nil })
+		var e *spi.Error
+		if !errors.As(err, &e) || e.Code != spi.CodeTooLarge || !strings.Contains(e.Message, c.message) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := elements(requestOf(t, strings.NewReader(`[{}`+strings.Repeat(",{}", maxElements-1)+`]`), ""), func(*element) error { return nil }); err != nil {
+		t.Errorf("as many as may be: %v", err)
+	}
+}
+
+func TestListsOfAllRequestsTogetherAreBounded(t *testing.T) {
+	a := &api{lists: semaphore.NewWeighted(3 * listStep)}
+	body := `[{}` + strings.Repeat(",{}", 2*listStep/elementMemory) + `]` // a step that is free, and two others
+	read := func() (func(), error) {
+		c := requestOf(t, strings.NewReader(body), "")
+		done := a.hold(c)
+		_, err := elements(c, func(*element) error { return nil })
+		return done, err
+	}
+	first, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := read()
+	if err == nil || spi.CodeOf(err) != spi.CodeUnavailable {
+		t.Errorf("with too little left: %v", err)
+	}
+	second()
+	first()
+	if !a.lists.TryAcquire(3 * listStep) {
+		t.Error("not all was given back")
+	}
+}
+
 func FuzzElements(f *testing.F) {
 	for _, s := range []string{
 		"", "null", "[]", `[{"device":"a","datetime":"2020-06-20","flag":1}]`, `[{"device":"\u0000\ud800","datetime":"2020-06-20_00-00-00"}]`,
@@ -122,7 +169,7 @@ func FuzzElements(f *testing.F) {
 		got, _, err := readAll(requestOf(t, bytes.NewReader(body), "application/json"))
 		if err != nil {
 			var e *spi.Error
-			if !errors.As(err, &e) || e.Code != spi.CodeInvalid {
+			if !errors.As(err, &e) || e.Code != spi.CodeInvalid && e.Code != spi.CodeTooLarge {
 				t.Fatalf("%q: %v", body, err)
 			}
 			return
