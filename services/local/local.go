@@ -21,6 +21,7 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/server"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/config"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/s3gw"
+	"github.com/sticky-pi/sticky-pi-server/services/local/internal/demo"
 )
 
 // Options are local mode's settings.
@@ -129,7 +130,7 @@ func run(ctx context.Context, o Options, cfg server.Config, api *server.Server, 
 			}
 			g.Go(func() error {
 				url := "http://" + net.JoinHostPort(loopbackOf(o.Bind), strconv.Itoa(o.Port))
-				if err := fillDemo(ctx, o.Log, url, admin.Username, admin.Password, time.Now()); err != nil && ctx.Err() == nil {
+				if err := demo.Fill(ctx, o.Log, url, admin.Username, admin.Password, time.Now()); err != nil && ctx.Err() == nil {
 					o.Log.ErrorContext(ctx, "the demonstration is not complete; start again with --demo to go on", "error", err)
 				}
 				return nil // the server itself is well

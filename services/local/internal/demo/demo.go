@@ -1,4 +1,6 @@
-package local
+// Package demo fills a local server with what three devices would have sent in the last days, so that every page has
+// something to show. It may import services/spi, and spitest for the photographs.
+package demo
 
 import (
 	"context"
@@ -12,25 +14,24 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
 )
 
-// The demonstration: what three devices would have sent in the last days.
 const (
-	demoDays     = 3
-	demoInterval = 20 * time.Minute
-	demoWidth    = 1296 // half of a device's picture: quick to make
-	demoHeight   = 972
+	days     = 3
+	interval = 20 * time.Minute
+	width    = 1296 // half of a device's picture: quick to make
+	height   = 972
 )
 
-var demoDevices = []string{"de300001", "de300002", "de300003"}
+var devices = []string{"de300001", "de300002", "de300003"}
 
-// fillDemo uploads the demonstration's images through the API, as a device's owner would. An interrupted run, or a later
-// one, sends only what is missing.
-func fillDemo(ctx context.Context, log *slog.Logger, apiURL, user, password string, now time.Time) error {
+// Fill uploads the images through the API, as a device's owner would. An interrupted run, or a later one, sends only what
+// is missing.
+func Fill(ctx context.Context, log *slog.Logger, apiURL, user, password string, now time.Time) error {
 	client, err := spi.New(apiURL, spi.WithPassword(user, password))
 	if err != nil {
 		return err
 	}
-	end := now.UTC().Truncate(demoInterval)
-	start := end.Add(-demoDays * 24 * time.Hour)
+	end := now.UTC().Truncate(interval)
+	start := end.Add(-days * 24 * time.Hour)
 	there := map[string]bool{}
 	for image, err := range client.GetImageSeries(ctx, spi.Metadata, spi.Series{
 		Device: "de3%", Start: spi.Datetime{Time: start}, End: spi.Datetime{Time: end.Add(time.Second)},
@@ -45,16 +46,16 @@ func fillDemo(ctx context.Context, log *slog.Logger, apiURL, user, password stri
 		at     time.Time
 	}
 	var missing []photo
-	for at := start; !at.After(end); at = at.Add(demoInterval) {
-		for i, device := range demoDevices {
+	for at := start; !at.After(end); at = at.Add(interval) {
+		for i, device := range devices {
 			if !there[spitest.Name(device, at)] {
 				missing = append(missing, photo{i, at})
 			}
 		}
 	}
 	for i, p := range missing {
-		name := spitest.Name(demoDevices[p.device], p.at)
-		if _, err := client.PutImage(ctx, spi.FileOf(name, demoPhoto(p.device, name, p.at))); err != nil {
+		name := spitest.Name(devices[p.device], p.at)
+		if _, err := client.PutImage(ctx, spi.FileOf(name, photograph(p.device, name, p.at))); err != nil {
 			return fmt.Errorf("demo: uploading %s: %w", name, err)
 		}
 		if done := i + 1; done%100 == 0 || done == len(missing) {
@@ -64,8 +65,8 @@ func fillDemo(ctx context.Context, log *slog.Logger, apiURL, user, password stri
 	return nil
 }
 
-// demoPhoto is a device's picture of that time: warm and dry in the afternoon, cold and damp at night.
-func demoPhoto(device int, name string, at time.Time) []byte {
+// photograph is a device's picture of that time: warm and dry in the afternoon, cold and damp at night.
+func photograph(device int, name string, at time.Time) []byte {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name)) // never fails
 	m := spitest.Metadata(spitest.Second, h.Sum64())
@@ -82,6 +83,6 @@ func demoPhoto(device int, name string, at time.Time) []byte {
 	set(&m.Lng, -123.2508+0.01*float64(device), 1e5)
 	set(&m.Alt, 97.3, 10)
 	return spitest.JPEG(spitest.Photo{
-		Generation: spitest.Second, Width: demoWidth, Height: demoHeight, Seed: h.Sum64(), Quality: 85, Metadata: m,
+		Generation: spitest.Second, Width: width, Height: height, Seed: h.Sum64(), Quality: 85, Metadata: m,
 	})
 }
