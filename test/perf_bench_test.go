@@ -142,8 +142,8 @@ func askTo(b *testing.B, s *stack.Stack, endpoint, contentType string, body []by
 func BenchmarkUpload(b *testing.B) {
 	// one photograph, sent under another name each time
 	photo := spitest.JPEG(spitest.Photo{Generation: 1, Width: 2592, Height: 1944})
-	if real, err := filepath.Glob(filepath.Join(stack.Root(b), "..", "shared", "data", "raw_images", "*.jpg")); err == nil && len(real) > 0 {
-		if photo, err = os.ReadFile(real[0]); err != nil {
+	if photographs, err := filepath.Glob(filepath.Join(stack.Root(b), "..", "shared", "data", "raw_images", "*.jpg")); err == nil && len(photographs) > 0 {
+		if photo, err = os.ReadFile(photographs[0]); err != nil {
 			b.Fatal(err)
 		}
 	}

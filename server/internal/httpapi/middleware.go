@@ -134,7 +134,8 @@ func (a *api) as(role auth.Role, handle func(*gin.Context, *store.User) error) g
 		}
 		if err == nil {
 			c.Request = c.Request.WithContext(logging.With(c.Request.Context(), slog.String("user", user.Username)))
-			defer a.hold(c)()
+			done := a.hold(c)
+			defer done()
 			err = handle(c, &user)
 		}
 		if err != nil {

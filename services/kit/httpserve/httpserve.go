@@ -51,7 +51,9 @@ func Run(ctx context.Context, log *slog.Logger, l net.Listener, handler http.Han
 		log.WarnContext(ctx, "requests in flight were cut at the stop", "address", l.Addr().String(), "grace", Grace)
 		err = srv.Close()
 	}
-	_ = <-failed // http.ErrServerClosed, now that it is told to stop
+	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("serving on %s: %w", l.Addr(), served))
+	}
 	return err
 }
 
