@@ -96,33 +96,7 @@ func newAnnotation(e *element) store.NewAnnotation {
 // isMD5 says whether s is an md5 in hexadecimal, in small letters.
 func isMD5(s string) bool { return len(s) == md5Length && strings.Trim(s, "0123456789abcdef") == "" }
 
-// Bounds of the memory that bodies take which are held whole.
-const (
-	smallDocument  = 1 << 20   // bytes: one of fewer needs no turn
-	documentsBytes = 128 << 20 // of all that are worked on at a time; those beyond wait on the network
-)
-
-// turn waits until there is memory for the request's body. It gives the function that ends the turn.
-func (a *api) turn(c *gin.Context) (done func(), err error) {
-	weight := c.Request.ContentLength
-	if weight < 0 { // it does not say
-		weight = MaxBody
-	}
-	if weight < smallDocument {
-		return func() {}, nil
-	}
-	if err := a.documents.Acquire(c.Request.Context(), weight); err != nil {
-		return nil, err
-	}
-	return func() { a.documents.Release(weight) }, nil
-}
-
 func (a *api) putAnnotations(c *gin.Context, by *store.User) error {
-	done, err := a.turn(c)
-	if err != nil {
-		return err
-	}
-	defer done()
 	provenance := a.provenance(by)
 	var annotations []store.NewAnnotation
 	format, err := elementsUpTo(c, maxAnnotation, func(e *element) error {

@@ -60,11 +60,10 @@ type Config struct {
 
 type api struct {
 	Config
-	inMemory  *semaphore.Weighted // by form
-	uploads   *semaphore.Weighted // by form
-	large     *semaphore.Weighted // by byte
-	documents *semaphore.Weighted // JSON that is held whole, by byte
-	lists     *semaphore.Weighted // elements of JSON lists, by byte
+	inMemory *semaphore.Weighted // by form
+	uploads  *semaphore.Weighted // by form
+	large    *semaphore.Weighted // by byte
+	lists    *semaphore.Weighted // elements of JSON lists, by byte
 }
 
 // New gives the API's handler.
@@ -72,7 +71,7 @@ func New(cfg Config) (http.Handler, error) {
 	gin.SetMode(gin.ReleaseMode)
 	a := &api{
 		Config: cfg, inMemory: semaphore.NewWeighted(formsInMemory), uploads: semaphore.NewWeighted(uploadsAtOnce), large: semaphore.NewWeighted(largeFiles),
-		documents: semaphore.NewWeighted(documentsBytes), lists: semaphore.NewWeighted(listBytes),
+		lists: semaphore.NewWeighted(listBytes),
 	}
 	g := gin.New()
 	if err := g.SetTrustedProxies(cfg.TrustedProxies); err != nil {

@@ -12,12 +12,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestBlanksBetweenTokensBecomeOne(t *testing.T) {
+func TestBlanksBetweenElementsBecomeOne(t *testing.T) {
 	for _, test := range []struct{ in, want string }{
 		{"", ""},
 		{"   ", " "},
 		{"[ \t\r\n ]", "[ ]"},
-		{`[{"a" :   "b  c"}]  `, `[{"a" : "b  c"}] `},
+		{"[  {\"a\" :   \"b  ]\", \"c\":[  ] \n }  ,  {  } ]  ", "[ {\"a\" :   \"b  ]\", \"c\":[  ] \n } , {  } ] "},
+		{"]]]   1   2", "]]] 1 2"},
 		{`["\"  ", "\\"  ,  "\\\"  "]`, `["\"  ", "\\" , "\\\"  "]`},
 		{"1   2", "1 2"},
 		{"\"open   \\", "\"open   \\"},
@@ -41,7 +42,7 @@ func TestBlanksBetweenTokensBecomeOne(t *testing.T) {
 // body cost as much as all before it.
 func TestBodiesOfBlanksAreReadInLinearTime(t *testing.T) {
 	blanks := strings.Repeat(" ", MaxBody/2)
-	for name, body := range map[string]string{"before": blanks + "[]", "inside": "[" + blanks + "]", "after": "[]" + blanks, "alone": blanks} {
+	for name, body := range map[string]string{"before": blanks + "[]", "inside": "[" + blanks + "]", "in an element": "[{" + blanks[:maxElementSize/2] + "}]", "after": "[]" + blanks, "alone": blanks} {
 		t.Run(name, func(t *testing.T) {
 			c, _ := gin.CreateTestContext(httptest.NewRecorder())
 			c.Request = httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", pieces{strings.NewReader(body)})

@@ -187,14 +187,9 @@ func readBundleUpload(e *element) bundleUpload {
 }
 
 func (a *api) getBundleUploadLinks(c *gin.Context, _ *store.User) error {
-	done, err := a.turn(c)
-	if err != nil {
-		return err
-	}
-	defer done()
 	var uploads []bundleUpload
 	bundles := map[string]map[string]blob.Info{} // by name, then by key
-	if _, err = elements(c, func(e *element) error {
+	if _, err := elements(c, func(e *element) error {
 		u := readBundleUpload(e)
 		bundles[u.bundle] = nil
 		if len(bundles) > maxBundles {
@@ -206,9 +201,11 @@ func (a *api) getBundleUploadLinks(c *gin.Context, _ *store.User) error {
 		return err
 	}
 	for name := range bundles {
-		if bundles[name], err = a.bundleFiles(c.Request.Context(), name); err != nil {
+		files, err := a.bundleFiles(c.Request.Context(), name)
+		if err != nil {
 			return err
 		}
+		bundles[name] = files
 	}
 	l := newList(c, spi.DateV2)
 	for i, u := range uploads {
