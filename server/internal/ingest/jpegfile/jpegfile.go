@@ -56,11 +56,14 @@ var exifHeader = []byte("Exif\x00\x00")
 // JPEG with Huffman coding, 8 bits a sample, one or three components and at most [MaxPixels]. It does not look at the
 // coded data itself: only decoding shows whether that is sound. What follows the end marker is not looked at either, as
 // no decoder does.
-func Check(file []byte) (Info, error) {
+func Check(file []byte) (Info, error) { return CheckWithin(file, MaxPixels) }
+
+// CheckWithin is [Check] with another limit on the pixels, for files that are not decoded here.
+func CheckWithin(file []byte, maxPixels int) (Info, error) {
 	if err := checkKind(file); err != nil {
 		return Info{}, err
 	}
-	w := walker{file: file, at: 2}
+	w := walker{file: file, at: 2, maxPixels: maxPixels}
 	for range maxSegments {
 		marker, err := w.marker()
 		if err != nil {
@@ -122,12 +125,13 @@ func invalid(format string, args ...any) error { return spi.Errorf(spi.CodeInval
 var errCut = spi.Errorf(spi.CodeInvalid, "the JPEG is cut short")
 
 type walker struct {
-	file    []byte
-	at      int // <= len(file)
-	info    Info
-	ids     [3]byte // of the components
-	scanned [3]bool
-	tables  [2]bool // whether there were Huffman tables (dht is even) and quantisation tables (dqt is odd)
+	file      []byte
+	at        int // <= len(file)
+	maxPixels int
+	info      Info
+	ids       [3]byte // of the components
+	scanned   [3]bool
+	tables    [2]bool // whether there were Huffman tables (dht is even) and quantisation tables (dqt is odd)
 }
 
 // marker reads the next marker and any fill bytes before it.
@@ -194,8 +198,8 @@ func (w *walker) frame(marker byte) error {
 		return invalid("the JPEG has %d components; only 1 (grey) and 3 (colour) are taken", n)
 	case width == 0 || height == 0:
 		return invalid("the JPEG's header says %d x %d pixels", width, height)
-	case width*height > MaxPixels:
-		return invalid("the JPEG has %d x %d pixels; at most %d megapixels are taken", width, height, MaxPixels/1_000_000)
+	case width*height > w.maxPixels:
+		return invalid("the JPEG has %d x %d pixels; at most %d megapixels are taken", width, height, w.maxPixels/1_000_000)
 	}
 	w.info.Width, w.info.Height, w.info.Components, w.info.Progressive = width, height, n, marker == sof2
 	for i := range n {
