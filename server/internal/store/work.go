@@ -15,20 +15,28 @@ import (
 // bit, newest first, as leases are asked for; an upload enters its image at once for every known algorithm.
 type Work interface {
 	// LeaseImages leases up to r.Limit images to the user until r.Until and gives them: those without any annotation of the
-	// algorithm first, then those with one of an older version, newest image first in each. No two callers, on whatever
-	// server, get the same image before its lease has ended. Images whose lease ended unanswered are given out again.
+	// algorithm first, then those with one of an older version, the oldest version first; newest image first in each. No two
+	// callers, on whatever server, get the same image before its lease has ended. Images whose lease ended unanswered are
+	// given out again. While many images are not entered yet, it may give fewer than there are, or none: the next call goes
+	// on. CodeInvalid where the version has no timestamp, CodeNotFound where the user is not there.
 	LeaseImages(ctx context.Context, r LeaseRequest) ([]Image, error)
-	// AddFailure notes that the worker could not annotate the image, and ends its lease. After maxFailures it is not leased
-	// again until RetryFailures. CodeNotFound where there is no such image; an image that has nothing to do for that
-	// algorithm is left alone.
+	// AddFailure notes that the worker could not annotate the image, and ends its lease, unless another user, or a later
+	// version, has leased it meanwhile. After maxFailures it is not leased again until RetryFailures. It gives f with the
+	// number of failures so far. CodeNotFound where there is no such image; an image that has nothing to do for that
+	// algorithm is left alone, and has 0 failures. The device is exact, compared without case.
 	AddFailure(ctx context.Context, f Failure, maxFailures int) (Failure, error)
 	// Failures calls fn with the images inside one of the series that failed maxFailures times or more, of that algorithm
 	// or, where algoName is empty, of any, ordered by device, datetime, algorithm.
 	Failures(ctx context.Context, series []Series, algoName string, fn func(*Failure) error) error
 	// RetryFailures lets those images wait again, their failures forgotten, and gives them, in the same order.
 	RetryFailures(ctx context.Context, series []Series, algoName string) ([]Failure, error)
-	// Backlog counts what there is to do, per algorithm, ordered by name; algoName as in Failures.
+	// Backlog counts what there is to do, per algorithm, ordered by name; algoName as in Failures. Images that are not entered
+	// yet wait too; to count them takes time in proportion to the table, seconds for ten millions.
 	Backlog(ctx context.Context, algoName string, now time.Time) ([]Backlog, error)
+	// CheckWork looks for what must not be, in every image of every algorithm, and calls report with it, ordered by algorithm,
+	// then by the image's id. Leases that ended before endedBefore are reported too: an ended lease is harmless, but only
+	// where no worker asks for work does it stay. With repair, a fault is mended before it is reported.
+	CheckWork(ctx context.Context, endedBefore time.Time, repair bool, report func(WorkFault) error) error
 }
 
 // LeaseRequest says what a worker wants to annotate.
@@ -61,4 +69,25 @@ type Backlog struct {
 	Leased        int64
 	Failed        int64
 	OldestWaiting sql.Null[time.Time] // when the oldest of the waiting was taken
+}
+
+// WorkFaultKind says what is wrong with the queue.
+type WorkFaultKind string
+
+// The faults that [Work.CheckWork] finds, and what their repair does.
+const (
+	WorkStranded WorkFaultKind = "stranded" // the image has work to do and is not in the queue; it is entered
+	WorkDone     WorkFaultKind = "done"     // it has none and is; it is taken out
+	WorkStale    WorkFaultKind = "stale"    // the queue mistakes the version that it was annotated with; that is set right
+	WorkLease    WorkFaultKind = "lease"    // its lease ended long ago, or belongs to no account; it waits again
+)
+
+// WorkFault is one fault of the queue.
+type WorkFault struct {
+	Kind     WorkFaultKind
+	Device   string
+	Datetime time.Time
+	AlgoName string
+	Detail   string // for the operator
+	Repaired bool
 }

@@ -80,27 +80,44 @@ func (c *claim) Commit(ctx context.Context, image *store.Image) error {
 	if err := checkImage(image); err != nil {
 		return err
 	}
-	var db interface {
-		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	} = c.s.write
+	var db beginner = c.s.write
 	if c.conn != nil {
 		db = c.conn
 	}
-	i, datetime := image, c.s.dialect.datetime
-	result, err := db.ExecContext(ctx, `INSERT INTO images (device, datetime, md5, device_version, width, height, alt, lat, lng, temp, hum,
+	var id int64
+	err := c.s.inTxOn(ctx, db, "writing", "table images", func(tx *sql.Tx) (err error) {
+		id, err = c.insert(ctx, tx, image)
+		return err
+	})
+	if err == nil {
+		image.ID = id
+	}
+	return err
+}
+
+// insert makes the row, and what detectors have to do with it.
+func (c *claim) insert(ctx context.Context, tx *sql.Tx, i *store.Image) (id int64, err error) {
+	algorithms, err := c.s.passGate(ctx, tx)
+	if err != nil {
+		return 0, err
+	}
+	datetime := c.s.dialect.datetime
+	result, err := tx.ExecContext(ctx, `INSERT INTO images (device, datetime, md5, device_version, width, height, alt, lat, lng, temp, hum,
 		no_flash_shutter_speed, no_flash_exposure_time, no_flash_bv, no_flash_iso, lum, bat, but, datetime_created, api_version, api_user)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		i.Device, datetime(i.Datetime), i.MD5, i.DeviceVersion, i.Width, i.Height, i.Alt, i.Lat, i.Lng, i.Temp, i.Hum,
 		i.NoFlashShutterSpeed, i.NoFlashExposureTime, i.NoFlashBV, i.NoFlashISO, i.Lum, i.Bat, i.But,
 		datetime(i.DatetimeCreated), i.APIVersion, i.APIUser)
 	if isConflict(c.s, err) {
-		return c.conflict(err)
+		return 0, c.conflict(err)
 	}
 	if err != nil {
-		return c.s.fail(ctx, err, "writing", "table images")
+		return 0, err
 	}
-	image.ID, err = result.LastInsertId()
-	return c.s.fail(ctx, err, "writing", "table images")
+	if id, err = result.LastInsertId(); err != nil || algorithms == 0 {
+		return id, err
+	}
+	return id, c.s.enterImage(ctx, tx, id, i)
 }
 
 // Release ends the claim.

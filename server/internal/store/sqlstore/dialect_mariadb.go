@@ -148,6 +148,10 @@ func mariadbDialect(database string) dialect {
 		// Less locking than the default, and rows that are locked are read as they are now.
 		txOptions:     &sql.TxOptions{Isolation: sql.LevelReadCommitted},
 		forUpdate:     " FOR UPDATE",
+		forShare:      " LOCK IN SHARE MODE",
+		skipLocked:    " FOR UPDATE SKIP LOCKED",
+		insertIgnore:  "SET STATEMENT innodb_lock_wait_timeout = 0 FOR INSERT IGNORE",
+		useIndex:      func(name string) string { return " FORCE INDEX (" + name + ")" },
 		byDeviceTime:  " FORCE INDEX (image_id)",
 		byTimeDevice:  " FORCE INDEX (image_time)",
 		devices:       mariadbDevices,
@@ -241,7 +245,9 @@ func classifyMariaDB(err error) failure {
 	case 1213, 1020: // deadlock; record changed since it was read
 		return failure{code: spi.CodeUnavailable, message: lockedRows, again: true}
 	case 1205: // lock wait time-out
-		return failure{code: spi.CodeUnavailable, message: lockedRows}
+		return failure{code: spi.CodeUnavailable, message: lockedRows, locked: true}
+	case 1452: // foreign key
+		return failure{code: spi.CodeNotFound, message: noParent}
 	case 1053, 1079, 1080, 1077, 1152, 1158, 1159, 1160, 1161, 1184, 1317, 1927, 4031: // shutdown, killed, connection lost
 		return failure{code: spi.CodeUnavailable, message: noAnswer}
 	case 1037, 1038, 1040, 1041, 1135, 1203, 1226, 1969: // no memory, threads, connections or time left

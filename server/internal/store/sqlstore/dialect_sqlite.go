@@ -74,6 +74,14 @@ func sqliteDialect() dialect {
 		classify:     classifySQLite,
 		byDeviceTime: " INDEXED BY image_id",
 		byTimeDevice: " INDEXED BY image_time",
+		insertIgnore: "INSERT OR IGNORE",
+		anyCase:      " COLLATE NOCASE",
+		useIndex: func(name string) string {
+			if name == "PRIMARY" {
+				return "" // it has no name
+			}
+			return " INDEXED BY " + name
+		},
 		devices: `WITH RECURSIVE found (device) AS (
 			SELECT MIN(device) FROM images
 			UNION ALL
@@ -92,6 +100,8 @@ func classifySQLite(err error) failure {
 	switch e.Code() {
 	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
 		return failure{code: spi.CodeConflict, message: "it is there already"}
+	case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+		return failure{code: spi.CodeNotFound, message: noParent}
 	}
 	switch e.Code() & 0xff { // the primary code
 	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH:

@@ -16,6 +16,7 @@ type failure struct {
 	code    spi.Code
 	message string // safe to show
 	again   bool   // the transaction lost against another: repeat it
+	locked  bool   // it waited for another's rows, too long or as long as it was to
 }
 
 // Messages of failures that pass.
@@ -26,6 +27,8 @@ const (
 	readOnly   = "the database takes no changes just now; try again later"
 	lockedRows = "the rows are locked by another request; try again"
 )
+
+const noParent = "what it belongs to is not there"
 
 // fail turns a driver's error into the typed one, whose message names the operation and the table. Errors that are typed
 // already pass. The caller's own context error stays in the chain, whatever the driver makes of it.

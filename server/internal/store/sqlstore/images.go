@@ -196,6 +196,20 @@ type span struct {
 
 // ImageSeries calls fn with every image inside one of the series, ordered by device, then datetime.
 func (s *Store) ImageSeries(ctx context.Context, series []store.Series, fn func(*store.Image) error) error {
+	from := "SELECT " + imageColumns + " FROM images" + s.dialect.byDeviceTime + " WHERE "
+	return s.seriesPages(ctx, series, from, func(images []store.Image) error {
+		for i := range images {
+			if err := fn(&images[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// seriesPages calls fn with the rows inside one of the series, page by page, ordered by device, then datetime. from is a
+// query, up to its last condition, of the first of imageColumns; of rows of the same device and time, it may give but one.
+func (s *Store) seriesPages(ctx context.Context, series []store.Series, from string, fn func([]store.Image) error) error {
 	plan := newSeriesPlan(series)
 	devices, err := s.seriesDevices(ctx, plan)
 	if err != nil {
@@ -215,7 +229,7 @@ func (s *Store) ImageSeries(ctx context.Context, series []store.Series, fn func(
 		if len(batch) == 0 {
 			return nil
 		}
-		query, args := s.spanQuery(batch)
+		query, args := s.spanQuery(from, batch)
 		if err := p.fill(s.read.QueryContext(ctx, query, args...)); err != nil {
 			return s.fail(ctx, err, "reading", "table images")
 		}
@@ -223,13 +237,9 @@ func (s *Store) ImageSeries(ctx context.Context, series []store.Series, fn func(
 		if batch, err = rest(batch, p.images); err != nil {
 			return err
 		}
-		for i := range p.images {
-			if !asksFor(whole, p.images[i].Device) {
-				continue
-			}
-			if err := fn(&p.images[i]); err != nil {
-				return err
-			}
+		p.images = slices.DeleteFunc(p.images, func(i store.Image) bool { return !asksFor(whole, i.Device) })
+		if err := fn(p.images); err != nil {
+			return err
 		}
 		// A request of many empty spans, or of pages that are handed on from memory, must end too.
 		if err := ctx.Err(); err != nil {
@@ -277,9 +287,9 @@ func rest(batch []span, read []store.Image) ([]span, error) {
 }
 
 // spanQuery reads a page of the batch's rows in the order of the unique index.
-func (s *Store) spanQuery(batch []span) (query string, args []any) {
+func (s *Store) spanQuery(from string, batch []span) (query string, args []any) {
 	var b strings.Builder
-	b.WriteString("SELECT " + imageColumns + " FROM images" + s.dialect.byDeviceTime + " WHERE ")
+	b.WriteString(from + "(")
 	args = make([]any, 0, 3*len(batch)+1)
 	for i, r := range batch {
 		if i > 0 {
@@ -288,7 +298,7 @@ func (s *Store) spanQuery(batch []span) (query string, args []any) {
 		b.WriteString("(device = ? AND datetime >= ? AND datetime < ?)")
 		args = append(args, r.device, s.dialect.datetime(time.Unix(r.start, 0)), s.dialect.datetime(time.Unix(r.end, 0)))
 	}
-	b.WriteString(" ORDER BY device, datetime LIMIT ?")
+	b.WriteString(") ORDER BY device, datetime LIMIT ?")
 	return b.String(), append(args, pageRows)
 }
 

@@ -186,15 +186,19 @@ func newPage() *page {
 	return p
 }
 
-// fill reads all rows into the page, and closes them.
+// fill reads all rows, of the first of imageColumns, into the page, and closes them.
 func (p *page) fill(rows *sql.Rows, err error) error {
 	p.images = p.images[:0]
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return err
+	}
 	for rows.Next() {
-		if err := rows.Scan(p.places...); err != nil {
+		if err := rows.Scan(p.places[:len(columns)]...); err != nil {
 			return err
 		}
 		p.images = append(p.images, p.row)

@@ -169,6 +169,9 @@ func (s *Store) DeleteUsers(ctx context.Context, match func(*store.User) bool, k
 		}
 		for len(ids) > 0 {
 			n := min(len(ids), idsPerQuery)
+			if err := endLeases(ctx, tx, ids[:n]); err != nil {
+				return err
+			}
 			if _, err := tx.ExecContext(ctx, "DELETE FROM users WHERE id IN ("+placeholders(n)+")", ids[:n]...); err != nil {
 				return err
 			}
