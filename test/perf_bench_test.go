@@ -169,21 +169,26 @@ func BenchmarkUpload(b *testing.B) {
 	})
 }
 
-// fill puts n images of 50 devices, one every 20 minutes, into the database, behind the API's back.
-func fill(b *testing.B, s *stack.Stack, n int) (start, end time.Time) {
+// behind opens the database behind the API's back.
+func behind(b *testing.B, s *stack.Stack) *sql.DB {
 	b.Helper()
-	var db *sql.DB
-	var err error
+	driver, source := "sqlite", "file:"+filepath.Join(s.Data, "sticky-pi.db")+"?_pragma=busy_timeout(10000)"
 	if s.MariaDB != nil {
 		d := s.Database
-		db, err = sql.Open("mysql", fmt.Sprintf("%s:%s@tcp(%s:%d)/%s?interpolateParams=true", d.User, d.Password, d.Host, d.Port, d.Name))
-	} else {
-		db, err = sql.Open("sqlite", "file:"+filepath.Join(s.Data, "sticky-pi.db")+"?_pragma=busy_timeout(10000)")
+		driver, source = "mysql", fmt.Sprintf("%s:%s@tcp(%s:%d)/%s?interpolateParams=true", d.User, d.Password, d.Host, d.Port, d.Name)
 	}
+	db, err := sql.Open(driver, source)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = db.Close() }()
+	b.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// fill puts n images of 50 devices, one every 20 minutes, into the database, behind the API's back.
+func fill(b *testing.B, s *stack.Stack, n int) (start, end time.Time) {
+	b.Helper()
+	db := behind(b, s)
 	when := func(t time.Time) any {
 		if s.MariaDB != nil {
 			return t.Format("2006-01-02 15:04:05")
@@ -226,18 +231,65 @@ func BenchmarkSeries(b *testing.B) {
 				})
 			}
 		}
-		var keys bytes.Buffer
-		for i := range 1000 {
-			fmt.Fprintf(&keys, `,{"device":"%08x","datetime":"%s"}`, 0x1000*(i%50+1),
-				start.Add(time.Duration(i/50)*20*time.Minute).Format("2006-01-02_15-04-05"))
-		}
 		b.Run("keys/1000", func(b *testing.B) {
-			body := append([]byte{'['}, keys.Bytes()[1:]...)
 			measure(b, s, func() {
-				ask(b, s, "/get_images/metadata", "application/json", append(body, ']'), stack.AdminName, stack.AdminPassword)
+				ask(b, s, "/get_images/metadata", "application/json", keysFrom(start), stack.AdminName, stack.AdminPassword)
 			})
 		})
 	})
+}
+
+// annotationJSON is as much as a photograph with 41 insects, the median, gives.
+func annotationJSON() string {
+	outline := strings.Repeat(`[[2194,1597]],`, 29) + `[[2189,1602]]`
+	one := `{"contour":[` + outline + `],"name":"insect","value":0,"stroke_colour":"#0000ff","fill_colour":"#ff0000"}`
+	return `{"annotations":[` + strings.Repeat(one+",", 40) + one + `],"metadata":{"algo_name":"universal-insect-detector","algo_version":"1598113346-ad2cd78dfaca12821046dfb8994724d5"}}`
+}
+
+func BenchmarkAnnotations(b *testing.B) {
+	eachForBench(b, func(b *testing.B, s *stack.Stack) {
+		const most = 100_000
+		start, _ := fill(b, s, most)
+		db := behind(b, s)
+		for at := 0; at < most; at += 1000 { // in steps, so that no statement is large
+			if _, err := db.ExecContext(context.Background(), `INSERT INTO uid_annotations (parent_image_id, algo_name, algo_version, n_objects, json, datetime_created, api_version, api_user)
+				SELECT id, 'universal-insect-detector', '1598113346-ad2cd78dfaca12821046dfb8994724d5', 41, ?, datetime_created, '3.0.0', 'spi_uid' FROM images WHERE id > ? AND id <= ?`,
+				annotationJSON(), at, at+1000); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for _, rows := range []int{1000, 10_000, most} {
+			end := start.Add(time.Duration(rows/50) * 20 * time.Minute)
+			body := fmt.Appendf(nil, `[{"device":"%%","start_datetime":"%s","end_datetime":"%s"}]`,
+				start.Format("2006-01-02_15-04-05"), end.Format("2006-01-02_15-04-05"))
+			for _, what := range []string{"metadata", "data"} {
+				b.Run(fmt.Sprintf("series/%s/%d", what, rows), func(b *testing.B) {
+					var size int64
+					measure(b, s, func() {
+						size = askTo(b, s, "/get_uid_annotations_series/"+what, "application/json", body, stack.AdminName, stack.AdminPassword, io.Discard)
+					})
+					b.ReportMetric(float64(size)/1e6, "reply-MB")
+				})
+			}
+		}
+		for _, what := range []string{"metadata", "data"} {
+			b.Run("keys/"+what+"/1000", func(b *testing.B) {
+				measure(b, s, func() {
+					askTo(b, s, "/get_uid_annotations/"+what, "application/json", keysFrom(start), stack.AdminName, stack.AdminPassword, io.Discard)
+				})
+			})
+		}
+	})
+}
+
+// keysFrom names 1000 of the images that fill made.
+func keysFrom(start time.Time) []byte {
+	var keys bytes.Buffer
+	for i := range 1000 {
+		fmt.Fprintf(&keys, `,{"device":"%08x","datetime":"%s"}`, 0x1000*(i%50+1),
+			start.Add(time.Duration(i/50)*20*time.Minute).Format("2006-01-02_15-04-05"))
+	}
+	return append(append([]byte{'['}, keys.Bytes()[1:]...), ']')
 }
 
 func BenchmarkGetToken(b *testing.B) {
