@@ -26,6 +26,8 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/thumbnail"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store/sqlstore"
+	"github.com/sticky-pi/sticky-pi-server/server/internal/tuboids"
+	"github.com/sticky-pi/sticky-pi-server/server/internal/work"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/health"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/httpserve"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/metrics"
@@ -39,6 +41,10 @@ const startQuietly = 5 * time.Second
 // database is the store with what only its owner does.
 type database interface {
 	store.Store
+	store.Annotations
+	store.Work
+	store.Tuboids
+	store.Projects
 	Migrate(ctx context.Context) error
 	Pools() map[string]*sql.DB
 	Close() error
@@ -85,10 +91,11 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *Server, err erro
 		s.reg.MustRegister(collectors.NewDBStatsCollector(pool, name))
 	}
 	api := httpapi.Config{
-		Store: s.db, Blobs: s.blobs, Auth: s.auth,
+		Store: s.db, Annotations: s.db, Work: work.New(s.db, time.Now), Blobs: s.blobs, Auth: s.auth,
 		Ingest: ingest.New(ingest.Config{
 			Store: s.db, Blob: s.blobs, Thumbnailer: thumbnails, Logger: log, Observe: observeImages(s.reg),
 		}),
+		Tuboids: s.db, Projects: s.db, TuboidIngest: tuboids.New(tuboids.Config{Store: s.db, Blob: s.blobs, Logger: log}),
 		Requests: metrics.NewHTTP(s.reg),
 		Ready: health.New(time.Now, map[string]health.Probe{
 			"database": func(ctx context.Context) error { return shown(s.db.Ping(ctx)) },

@@ -75,8 +75,8 @@ func newAnnotation(e *element) store.NewAnnotation {
 	case raw[0] != '[':
 		e.fail("annotations", "must be a list, not %s", kind(raw))
 		return n
-	case !utf8.Valid(e.raw):
-		e.fail("annotations", "the element is not valid UTF-8")
+	case e.err == nil && !utf8.Valid(e.raw):
+		e.err = spi.Errorf(spi.CodeInvalid, "element %d: is not valid UTF-8", e.index)
 		return n
 	}
 	var outlines []json.RawMessage
