@@ -45,13 +45,17 @@ type Config struct {
 	Store       store.Store
 	Annotations store.Annotations
 	Work        *work.Queue
+	Tuboids     store.Tuboids
+	Projects    store.Projects
 	Blobs       blob.Store
 	Ingest      Ingest
-	Auth        *auth.Authenticator
-	Requests    Observer
-	Ready       http.Handler // answers /readyz
-	Log         *slog.Logger
-	Now         func() time.Time
+	// TuboidIngest stores uploaded tuboids.
+	TuboidIngest TuboidIngest
+	Auth         *auth.Authenticator
+	Requests     Observer
+	Ready        http.Handler // answers /readyz
+	Log          *slog.Logger
+	Now          func() time.Time
 	// TrustedProxies are the addresses and networks whose X-Forwarded-For is believed.
 	TrustedProxies []string
 	// MaxBundleFile bounds one file of an ML bundle, in bytes; 0 stands for DefaultMaxBundleFile.
@@ -101,6 +105,8 @@ func New(cfg Config) (http.Handler, error) {
 	a.annotationRoutes(g)
 	a.workRoutes(g)
 	a.bundleRoutes(g)
+	a.tuboidRoutes(g)
+	a.projectRoutes(g)
 
 	gz, err := gzhttp.NewWrapper(gzhttp.MinSize(gzipFrom), gzhttp.CompressionLevel(1),
 		gzhttp.ContentTypes([]string{"application/json", "application/yaml"}))

@@ -34,7 +34,7 @@ func (a *api) getToken(c *gin.Context, user *store.User) error {
 }
 
 // userFields gives the fields of an account as text, for filters. Dates are compared in both formats.
-var userFields = map[string]func(*store.User) []sql.Null[string]{
+var userFields = filterFields[store.User]{
 	"id":          func(u *store.User) []sql.Null[string] { return is(strconv.FormatInt(u.ID, 10)) },
 	"username":    func(u *store.User) []sql.Null[string] { return is(u.Username) },
 	"email":       func(u *store.User) []sql.Null[string] { return []sql.Null[string]{u.Email} },
@@ -62,83 +62,12 @@ func zeroOne(b bool) string {
 	return "0"
 }
 
-// userFilter is one filter: every field's text must match its pattern; a nil pattern matches an absent value.
-type userFilter map[string]*string
-
-func (f userFilter) match(u *store.User) bool {
-	for field, pattern := range f {
-		matched := false
-		for _, text := range userFields[field](u) {
-			switch {
-			case pattern == nil:
-				matched = matched || !text.Valid
-			case text.Valid:
-				matched = matched || store.Like(*pattern, text.V)
-			}
-		}
-		if !matched {
-			return false
-		}
-	}
-	return true
-}
-
-// userFilters reads the body's filters. A field that no account has is refused: left out, a misspelt one would match
-// everybody.
-func userFilters(c *gin.Context) ([]userFilter, spi.DateFormat, error) {
-	var filters []userFilter
-	format, err := elements(c, func(e *element) error {
-		filter := userFilter{}
-		for field, raw := range e.fields {
-			if userFields[field] == nil {
-				e.fail(field, "is not a field of a user")
-				continue
-			}
-			if string(raw) == "null" {
-				filter[field] = nil
-				continue
-			}
-			pattern, ok := literal(raw)
-			if !ok {
-				e.fail(field, "must be a string, a number or a boolean, not %s", kind(raw))
-				continue
-			}
-			if utf8.RuneCountInString(pattern) > maxText {
-				e.fail(field, "is longer than %d characters", maxText)
-			}
-			if field == "datetime_created" && e.format == nil {
-				if _, f, err := spi.ParseDatetime(pattern); err == nil {
-					e.format = f
-				}
-			}
-			filter[field] = &pattern
-		}
-		filters = append(filters, filter)
-		return nil
-	})
-	return filters, format, err
-}
-
-// anyOf gives the union of the filters.
-func anyOf(filters []userFilter) func(*store.User) bool {
-	return func(u *store.User) bool {
-		for _, f := range filters {
-			if f.match(u) {
-				return true
-			}
-		}
-		return false
-	}
+func userFilters(c *gin.Context) ([]filter[store.User], spi.DateFormat, error) {
+	return userFields.read(c, "a user")
 }
 
 func replyUsers(c *gin.Context, users []store.User, format spi.DateFormat) error {
-	l := newList(c, format)
-	for i := range users {
-		if err := l.done(appendUser(l.row(), &users[i], format)); err != nil {
-			return err
-		}
-	}
-	return l.end()
+	return replyRows(c, users, format, appendUser)
 }
 
 func (a *api) getUsers(c *gin.Context, _ *store.User) error {
@@ -146,11 +75,7 @@ func (a *api) getUsers(c *gin.Context, _ *store.User) error {
 	if err != nil {
 		return err
 	}
-	match := anyOf(filters)
-	if len(filters) == 0 {
-		match = nil
-	}
-	users, err := a.Store.Users(c.Request.Context(), match)
+	users, err := a.Store.Users(c.Request.Context(), anyOfOrAll(filters))
 	if err != nil {
 		return err
 	}
@@ -203,10 +128,8 @@ func (a *api) deleteUsers(c *gin.Context, by *store.User) error {
 	if err != nil {
 		return err
 	}
-	for i, f := range filters {
-		if len(f) == 0 {
-			return spi.Errorf(spi.CodeInvalid, "element %d: names no field, and so every user: say which to delete", i)
-		}
+	if err := nameSomething(filters, "user"); err != nil {
+		return err
 	}
 	var users []store.User
 	if len(filters) > 0 {

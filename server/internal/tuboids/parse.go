@@ -207,33 +207,33 @@ type Shots struct {
 func ParseMetadata(text []byte, series ID) (Shots, error) {
 	var shots Shots
 	for line := range bytes.Lines(text) {
-		bad := func(format string, args ...any) (Shots, error) {
-			return Shots{}, spi.Errorf(spi.CodeInvalid, "metadata: line %d: %s", shots.N+1, fmt.Sprintf(format, args...))
+		bad := func(format string, args ...any) error {
+			return spi.Errorf(spi.CodeInvalid, "metadata: line %d: %s", shots.N+1, fmt.Sprintf(format, args...))
 		}
 		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 		if len(line) > maxLine {
-			return bad("is longer than %d bytes", maxLine)
+			return Shots{}, bad("is longer than %d bytes", maxLine)
 		}
 		fields := strings.Split(string(line), ",")
 		if len(fields) != 4 {
-			return bad("must have four fields with commas between them, DEVICE.DATETIME,centre_real,centre_imag,scale")
+			return Shots{}, bad("must have four fields with commas between them, DEVICE.DATETIME,centre_real,centre_imag,scale")
 		}
 		device, date, _ := strings.Cut(fields[0], ".")
 		if !strings.EqualFold(device, series.Device) {
-			return bad("%.20q is not the series' device, %s", device, series.Device)
+			return Shots{}, bad("%.20q is not the series' device, %s", device, series.Device)
 		}
 		at, _, err := spi.ParseDatetime(date)
 		if err != nil {
-			return bad("%v", err)
+			return Shots{}, bad("%v", err)
 		}
 		if at.Before(series.Start) || at.After(series.End) {
-			return bad("%.20q lies outside the series", date)
+			return Shots{}, bad("%.20q lies outside the series", date)
 		}
 		for _, number := range fields[1:] {
 			// ParseFloat also takes hexadecimal numbers and underscores.
 			v, err := strconv.ParseFloat(number, 64)
 			if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || strings.Trim(number, "0123456789+-.eE") != "" {
-				return bad("%.40q is not a finite number", number)
+				return Shots{}, bad("%.40q is not a finite number", number)
 			}
 		}
 		if shots.N == 0 || at.Before(shots.First) {

@@ -225,7 +225,8 @@ func (s *Store) DeleteProjects(ctx context.Context, access store.ProjectAccess, 
 			for i := range some {
 				ids[i] = some[i].ID
 			}
-			if _, err := tx.ExecContext(ctx, "DELETE FROM projects WHERE id IN ("+placeholders(len(ids))+")", ids...); err != nil {
+			where := " WHERE id IN (" + placeholders(len(ids)) + ")"
+			if _, err := tx.ExecContext(ctx, "DELETE FROM projects"+where, ids...); err != nil {
 				return err
 			}
 		}
