@@ -24,6 +24,9 @@ import (
 type commands struct {
 	Serve       serveCmd         `cmd:"" help:"Serve the API until a signal; brings the database up to date first."`
 	Migrate     migrateCmd       `cmd:"" help:"Bring the database up to date and stop."`
+	Pending     pendingCmd       `cmd:"" help:"Print whether the database waits for a migration: pending or none."`
+	User        userCmd          `cmd:"" help:"Manage accounts from the server's own machine."`
+	Fsck        fsckCmd          `cmd:"" help:"Hold the database and the object store against each other; exit 1 if faults remain."`
 	Healthcheck healthcheckCmd   `cmd:"" help:"Ask the API on this machine whether it lives; exit 1 if not."`
 	Version     kong.VersionFlag `help:"Print the version."`
 }
@@ -70,6 +73,24 @@ func (migrateCmd) Run(ctx context.Context) error {
 		return err
 	}
 	return server.Migrate(ctx, cfg, newLog(src))
+}
+
+type fsckCmd struct {
+	Deep          bool `help:"Read every object and check its md5: slow, and all of it crosses the network."`
+	Repair        bool `help:"Make missing thumbnails again, and put the detectors' queue right."`
+	DeleteObjects bool `help:"Delete the objects in the folders of images that no row speaks of and that are older than an hour."`
+	DeleteRows    bool `help:"Delete the images whose photograph is gone, with their annotations."`
+}
+
+func (f fsckCmd) Run(ctx context.Context) error {
+	src := config.Load()
+	cfg := server.ConfigFrom(src)
+	log := newLog(src)
+	if err := src.Err(); err != nil {
+		return err
+	}
+	options := server.FsckOptions{Deep: f.Deep, Repair: f.Repair, DeleteObjects: f.DeleteObjects, DeleteRows: f.DeleteRows}
+	return server.Fsck(ctx, cfg, options, log, os.Stdout, os.Stderr)
 }
 
 type healthcheckCmd struct{}
