@@ -66,10 +66,15 @@ type Series struct {
 	Start, End time.Time
 }
 
-// Store keeps users and images. Every error is a *spi.Error: CodeUnavailable where the database does not answer (the
+// Store keeps users and images, and what the interfaces that it embeds say. Every error is a *spi.Error: CodeUnavailable where the database does not answer (the
 // caller may try again), CodeConflict, CodeNotFound or CodeInvalid as said, CodeInternal for the rest. All methods are safe
 // for concurrent use, and several servers may use one database at once.
 type Store interface {
+	Annotations
+	Work
+	Tuboids
+	Projects
+
 	// Ping asks the database for a sign of life.
 	Ping(ctx context.Context) error
 

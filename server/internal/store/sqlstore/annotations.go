@@ -176,9 +176,10 @@ func (s *Store) AnnotationSeries(ctx context.Context, series []store.Series, wit
 	return s.seriesPages(ctx, series, from, func(images []store.Image) error {
 		for chunk := range slices.Chunk(images, annotationIDs) {
 			place := make(map[int64]int, len(chunk))
-			ids := make([]int64, len(chunk))
+			var ids []int64
 			for i := range chunk {
-				place[chunk[i].ID], ids[i] = i, chunk[i].ID
+				place[chunk[i].ID] = i
+				ids = append(ids, chunk[i].ID)
 			}
 			found, err := s.annotationsOf(ctx, ids)
 			if err != nil {

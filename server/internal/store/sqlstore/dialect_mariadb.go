@@ -152,6 +152,8 @@ func mariadbDialect(database string) dialect {
 		skipLocked:    " FOR UPDATE SKIP LOCKED",
 		insertIgnore:  "SET STATEMENT innodb_lock_wait_timeout = 0 FOR INSERT IGNORE",
 		useIndex:      func(name string) string { return " FORCE INDEX (" + name + ")" },
+		updateIntents: "UPDATE uid_intents FORCE INDEX (PRIMARY) SET ",
+		deleteIntents: "DELETE uid_intents FROM uid_intents FORCE INDEX (PRIMARY)",
 		byDeviceTime:  " FORCE INDEX (image_id)",
 		byTimeDevice:  " FORCE INDEX (image_time)",
 		devices:       mariadbDevices,

@@ -70,12 +70,14 @@ func sqliteDSN(path string, pragmas ...string) string {
 
 func sqliteDialect() dialect {
 	return dialect{
-		datetime:     func(t time.Time) any { return t.Unix() },
-		classify:     classifySQLite,
-		byDeviceTime: " INDEXED BY image_id",
-		byTimeDevice: " INDEXED BY image_time",
-		insertIgnore: "INSERT OR IGNORE",
-		anyCase:      " COLLATE NOCASE",
+		datetime:      func(t time.Time) any { return t.Unix() },
+		classify:      classifySQLite,
+		byDeviceTime:  " INDEXED BY image_id",
+		byTimeDevice:  " INDEXED BY image_time",
+		insertIgnore:  "INSERT OR IGNORE",
+		updateIntents: "UPDATE uid_intents SET ",
+		deleteIntents: "DELETE FROM uid_intents",
+		anyCase:       " COLLATE NOCASE",
 		useIndex: func(name string) string {
 			if name == "PRIMARY" {
 				return "" // it has no name

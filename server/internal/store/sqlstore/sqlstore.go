@@ -39,16 +39,20 @@ type dialect struct {
 	datetime     func(time.Time) any // a parameter's value; sub-seconds are cut off
 	classify     func(error) failure
 	txOptions    *sql.TxOptions
-	forUpdate    string                   // after a SELECT: lock the rows until the transaction ends
-	forShare     string                   // likewise, but others may do so too
-	skipLocked   string                   // likewise, without the rows that others have locked
-	insertIgnore string                   // INSERT that leaves out rows that are there, and does not wait for locks: see isLocked
-	anyCase      string                   // after a parameter: compare it without case
-	useIndex     func(name string) string // after FROM table: use that index
-	byDeviceTime string                   // after FROM images: use the unique index (device, datetime)
-	byTimeDevice string                   // after FROM images: use the index (datetime, device)
-	devices      string                   // query: each device once, by skipping through the index, not reading all of it
-	sameHash     string                   // condition: the password hash is the parameter, byte by byte
+	forUpdate    string // after a SELECT: lock the rows until the transaction ends
+	forShare     string // likewise, but others may do so too
+	skipLocked   string // likewise, without the rows that others have locked
+	insertIgnore string // INSERT that leaves out rows that are there, and that fails rather than wait for locks
+	anyCase      string // after a parameter: compare it without case
+	byDeviceTime string // after FROM images: use the unique index (device, datetime)
+	byTimeDevice string // after FROM images: use the index (datetime, device)
+	devices      string // query: each device once, by skipping through the index, not reading all of it
+	sameHash     string // condition: the password hash is the parameter, byte by byte
+	// useIndex gives what follows FROM table to use that index.
+	useIndex func(name string) string
+	// updateIntents and deleteIntents begin a change of rows of uid_intents, which are found by the primary key. Left to
+	// itself, MariaDB reads a small table from end to end, and waits for rows that are none of its business.
+	updateIntents, deleteIntents string
 	// termsPerQuery is how many (device, range) terms one query may hold. They save round trips to a server; SQLite has
 	// none, and only a single range keeps its rows in the order of the index.
 	termsPerQuery int

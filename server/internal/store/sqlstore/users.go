@@ -169,7 +169,7 @@ func (s *Store) DeleteUsers(ctx context.Context, match func(*store.User) bool, k
 		}
 		for len(ids) > 0 {
 			n := min(len(ids), idsPerQuery)
-			if err := endLeases(ctx, tx, ids[:n]); err != nil {
+			if err := s.endLeases(ctx, tx, ids[:n]); err != nil {
 				return err
 			}
 			if _, err := tx.ExecContext(ctx, "DELETE FROM users WHERE id IN ("+placeholders(n)+")", ids[:n]...); err != nil {

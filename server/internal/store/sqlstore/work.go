@@ -81,8 +81,8 @@ func (s *Store) enterImage(ctx context.Context, tx *sql.Tx, id int64, i *store.I
 }
 
 // endLeases lets the images that those users have leased wait again.
-func endLeases(ctx context.Context, tx *sql.Tx, users []any) error {
-	_, err := tx.ExecContext(ctx, "UPDATE uid_intents SET "+unleased+" WHERE lease_until IS NOT NULL AND lease_user IN ("+placeholders(len(users))+")", users...)
+func (s *Store) endLeases(ctx context.Context, tx *sql.Tx, users []any) error {
+	_, err := tx.ExecContext(ctx, "UPDATE uid_intents"+s.dialect.useIndex("intent_lease")+" SET "+unleased+" WHERE lease_until IS NOT NULL AND lease_user IN ("+placeholders(len(users))+")", users...)
 	return err
 }
 
@@ -196,7 +196,7 @@ func (s *Store) releaseEnded(ctx context.Context, algorithm int64, now time.Time
 				return err
 			}
 			released = len(locked)
-			return updateIntents(ctx, tx, algorithm, locked, unleased)
+			return s.updateIntents(ctx, tx, algorithm, locked, unleased)
 		})
 		if err != nil || released < intentsPerUpdate {
 			return err
@@ -228,10 +228,11 @@ func (s *Store) lockIntents(ctx context.Context, tx *sql.Tx, algorithm int64, im
 		") AND algorithm_id = ? AND "+condition+s.dialect.skipLocked, all...)
 }
 
-func updateIntents(ctx context.Context, tx *sql.Tx, algorithm int64, images []int64, set string, args ...any) error {
+// updateIntents changes the images' rows.
+func (s *Store) updateIntents(ctx context.Context, tx *sql.Tx, algorithm int64, images []int64, set string, args ...any) error {
 	for chunk := range slices.Chunk(images, intentsPerUpdate) {
 		all := append(append(slices.Clone(args), anys(chunk)...), algorithm)
-		if _, err := tx.ExecContext(ctx, "UPDATE uid_intents SET "+set+" WHERE image_id IN ("+placeholders(len(chunk))+") AND algorithm_id = ?", all...); err != nil {
+		if _, err := tx.ExecContext(ctx, s.dialect.updateIntents+set+" WHERE image_id IN ("+placeholders(len(chunk))+") AND algorithm_id = ?", all...); err != nil {
 			return err
 		}
 	}
@@ -402,7 +403,7 @@ func (l *leasing) take(ctx context.Context, best int64, candidates []candidate) 
 		if err != nil || len(locked) == 0 {
 			return err
 		}
-		if err := updateIntents(ctx, tx, l.algorithm.id, locked, "state = 1, lease_user = ?, lease_until = ?, lease_time = ?",
+		if err := s.updateIntents(ctx, tx, l.algorithm.id, locked, "state = 1, lease_user = ?, lease_until = ?, lease_time = ?",
 			r.UserID, r.Until.Unix(), l.asked); err != nil {
 			return err
 		}
@@ -559,7 +560,7 @@ func (s *Store) noteAnnotations(ctx context.Context, tx *sql.Tx, added []store.A
 		}
 		slices.Sort(images[v])
 		for chunk := range slices.Chunk(images[v], intentsPerUpdate) {
-			if err := noteVersion(ctx, tx, &a, v.time, chunk); err != nil {
+			if err := s.noteVersion(ctx, tx, &a, v.time, chunk); err != nil {
 				return err
 			}
 		}
@@ -568,17 +569,17 @@ func (s *Store) noteAnnotations(ctx context.Context, tx *sql.Tx, added []store.A
 }
 
 // noteVersion notes that the images have an annotation of the version with that timestamp.
-func noteVersion(ctx context.Context, tx *sql.Tx, a *algorithm, version int64, images []int64) error {
+func (s *Store) noteVersion(ctx context.Context, tx *sql.Tx, a *algorithm, version int64, images []int64) error {
 	where, args := " WHERE image_id IN ("+placeholders(len(images))+") AND algorithm_id = ?", append(anys(images), a.id)
 	if version >= a.time {
-		_, err := tx.ExecContext(ctx, "DELETE FROM uid_intents"+where, args...)
+		_, err := tx.ExecContext(ctx, s.dialect.deleteIntents+where, args...)
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "UPDATE uid_intents SET best_time = ?"+where+" AND best_time < ?", append(append([]any{version}, args...), version)...); err != nil {
+	if _, err := tx.ExecContext(ctx, s.dialect.updateIntents+"best_time = ?"+where+" AND best_time < ?", append(append([]any{version}, args...), version)...); err != nil {
 		return err
 	}
 	// A lease for a later version goes on.
-	_, err := tx.ExecContext(ctx, "UPDATE uid_intents SET "+unleased+where+" AND lease_time <= ?", append(args, version)...)
+	_, err := tx.ExecContext(ctx, s.dialect.updateIntents+unleased+where+" AND lease_time <= ?", append(args, version)...)
 	return err
 }
 
@@ -629,7 +630,7 @@ func (s *Store) AddFailure(ctx context.Context, f store.Failure, maxFailures int
 		default:
 			set += ", " + unleased
 		}
-		return updateIntents(ctx, tx, a.id, []int64{image}, set, f.Failures, f.AlgoVersion, f.Reason, s.dialect.datetime(f.DatetimeLast), f.APIUser)
+		return s.updateIntents(ctx, tx, a.id, []int64{image}, set, f.Failures, f.AlgoVersion, f.Reason, s.dialect.datetime(f.DatetimeLast), f.APIUser)
 	})
 	return f, err
 }

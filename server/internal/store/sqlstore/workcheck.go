@@ -246,7 +246,7 @@ func (s *Store) mend(ctx context.Context, tx *sql.Tx, algorithm int64, e *entry,
 		_, err := tx.ExecContext(ctx, "DELETE FROM uid_intents WHERE image_id = ? AND algorithm_id = ?", e.id, algorithm)
 		return err
 	case store.WorkStale:
-		return updateIntents(ctx, tx, algorithm, []int64{e.id}, "best_time = ?", e.best)
+		return s.updateIntents(ctx, tx, algorithm, []int64{e.id}, "best_time = ?", e.best)
 	case store.WorkLease:
 		// It may have been leased again since it was looked at.
 		_, err := tx.ExecContext(ctx, "UPDATE uid_intents SET "+unleased+" WHERE image_id = ? AND algorithm_id = ? AND lease_user = ? AND lease_until = ?",

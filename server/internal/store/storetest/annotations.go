@@ -17,19 +17,12 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
-// WorkStore is what the suite of annotations and work needs.
-type WorkStore interface {
-	store.Store
-	store.Annotations
-	store.Work
-}
-
 // RunWork runs the suite of [store.Annotations] and [store.Work]. open gives an empty store for each test and closes it at
 // the test's end.
-func RunWork(t *testing.T, open func(t *testing.T) WorkStore) {
+func RunWork(t *testing.T, open func(t *testing.T) store.Store) {
 	for _, test := range []struct {
 		name string
-		run  func(*testing.T, WorkStore)
+		run  func(*testing.T, store.Store)
 	}{
 		{"AnnotationsKeepTheirValues", testAnnotationValues},
 		{"AnnotationsAreStoredAllOrNone", testAnnotationsAllOrNone},
@@ -124,7 +117,7 @@ func someImages(t *testing.T, s store.Store, device string, n int) (images []sto
 	return images
 }
 
-func testAnnotationValues(t *testing.T, s WorkStore) {
+func testAnnotationValues(t *testing.T, s store.Store) {
 	images := someImages(t, s, "5C173ff2", 2)
 	full := Annotation(images[1], "Ünïversal 日本", "no version")
 	full.Device, full.MD5 = "5c173FF2", strings.ToUpper(images[1].MD5)
@@ -154,7 +147,7 @@ func testAnnotationValues(t *testing.T, s WorkStore) {
 	equal(t, len(none), 0)
 }
 
-func testAnnotationsAllOrNone(t *testing.T, s WorkStore) {
+func testAnnotationsAllOrNone(t *testing.T, s store.Store) {
 	images := someImages(t, s, "5c173ff2", 3)
 	there := annotate(t, s, uid, version1, images[0])
 	good := Annotation(images[1], uid, version1)
@@ -191,7 +184,7 @@ func testAnnotationsAllOrNone(t *testing.T, s WorkStore) {
 	equal(t, annotationsBy(t, s, true, keyOf(images[0]))[:1], there)
 }
 
-func testAnnotationInvalid(t *testing.T, s WorkStore) {
+func testAnnotationInvalid(t *testing.T, s store.Store) {
 	image := someImages(t, s, "5c173ff2", 1)[0]
 	for name, change := range map[string]func(*store.NewAnnotation){
 		"no algorithm":              func(n *store.NewAnnotation) { n.AlgoName = "" },
@@ -219,7 +212,7 @@ func testAnnotationInvalid(t *testing.T, s WorkStore) {
 	equal(t, len(annotationsIn(t, s, false, always)), 0)
 }
 
-func testAnnotationContention(t *testing.T, s WorkStore) {
+func testAnnotationContention(t *testing.T, s store.Store) {
 	images := someImages(t, s, "5c173ff2", 6)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -245,7 +238,7 @@ func testAnnotationContention(t *testing.T, s WorkStore) {
 }
 
 // testAnnotationModel compares with the definition: all rows, filtered, each once, sorted.
-func testAnnotationModel(t *testing.T, s WorkStore) {
+func testAnnotationModel(t *testing.T, s store.Store) {
 	r := rand.New(rand.NewPCG(9, 10))
 	day := at("2020-06-20")
 	devices := []string{"00000000", "0000000A", "0a0b0c0d", "a2345678", "FFFFFFF0", "a_%\\ b"}
@@ -305,7 +298,7 @@ func testAnnotationModel(t *testing.T, s WorkStore) {
 	}
 }
 
-func testAnnotationsLarge(t *testing.T, s WorkStore) {
+func testAnnotationsLarge(t *testing.T, s store.Store) {
 	// Small ones between large ones, so that what is read at once has to change.
 	images := someImages(t, s, "5c173ff2", 120)
 	want := make(map[int64][]byte)
@@ -349,7 +342,7 @@ func testAnnotationsLarge(t *testing.T, s WorkStore) {
 	}
 }
 
-func testAnnotationCallbacks(t *testing.T, s WorkStore) {
+func testAnnotationCallbacks(t *testing.T, s store.Store) {
 	images := someImages(t, s, "5c173ff2", 5)
 	annotate(t, s, uid, version1, images...)
 	stop := errors.New("enough")
@@ -402,7 +395,7 @@ func testAnnotationCallbacks(t *testing.T, s WorkStore) {
 	}
 }
 
-func testAnnotationsOfDeletedImages(t *testing.T, s WorkStore) {
+func testAnnotationsOfDeletedImages(t *testing.T, s store.Store) {
 	images := someImages(t, s, "5c173ff2", 3)
 	annotate(t, s, uid, version1, images...)
 	deleteImages(t, s, images[1])

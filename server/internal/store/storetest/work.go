@@ -60,7 +60,7 @@ func reversed(images []store.Image) (r []store.Image) {
 	return r
 }
 
-func testLeaseOrder(t *testing.T, s WorkStore) {
+func testLeaseOrder(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	equal(t, len(lease(t, s, request(w, version1))), 0)
 	a := someImages(t, s, "aaaaaaaa", 4)
@@ -75,7 +75,7 @@ func testLeaseOrder(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testLeaseLimit(t *testing.T, s WorkStore) {
+func testLeaseLimit(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	var all []store.Image
 	for _, device := range []string{"aaaaaaaa", "bbbbbbbb", "cccccccc"} {
@@ -100,7 +100,7 @@ func testLeaseLimit(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testLeaseSeries(t *testing.T, s WorkStore) {
+func testLeaseSeries(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	for _, device := range []string{"AAAAAAAA", "a_%aaaaa", "bbbbbbbb"} {
 		someImages(t, s, device, 3)
@@ -143,7 +143,7 @@ func testLeaseSeries(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testLeaseInvalid(t *testing.T, s WorkStore) {
+func testLeaseInvalid(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	someImages(t, s, "aaaaaaaa", 1)
 	for name, test := range map[string]struct {
@@ -172,7 +172,7 @@ func testLeaseInvalid(t *testing.T, s WorkStore) {
 	wantCode(t, err, spi.CodeUnavailable)
 }
 
-func testLeaseEnds(t *testing.T, s WorkStore) {
+func testLeaseEnds(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	images := someImages(t, s, "aaaaaaaa", 3)
 	r := request(w, version1)
@@ -190,7 +190,7 @@ func testLeaseEnds(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testUploads(t *testing.T, s WorkStore) {
+func testUploads(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	before := someImages(t, s, "aaaaaaaa", 2)
 	r := request(w, version1)
@@ -201,7 +201,7 @@ func testUploads(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testOldAnnotations(t *testing.T, s WorkStore) {
+func testOldAnnotations(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	images := someImages(t, s, "aaaaaaaa", 5)
 	annotate(t, s, uid, version1, images[0], images[1])
@@ -219,7 +219,7 @@ func testOldAnnotations(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testAnnotatedUnleased(t *testing.T, s WorkStore) {
+func testAnnotatedUnleased(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	images := someImages(t, s, "aaaaaaaa", 4)
 	r := request(w, version1)
@@ -237,7 +237,7 @@ func testAnnotatedUnleased(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testVersions(t *testing.T, s WorkStore) {
+func testVersions(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	images := someImages(t, s, "aaaaaaaa", 6)
 	equal(t, len(lease(t, s, request(w, version1))), 6)
@@ -271,7 +271,7 @@ func testVersions(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testLateAnswer(t *testing.T, s WorkStore) {
+func testLateAnswer(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	images := someImages(t, s, "aaaaaaaa", 2)
 	equal(t, len(lease(t, s, request(w, version1))), 2)
@@ -285,7 +285,7 @@ func testLateAnswer(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testAlgorithms(t *testing.T, s WorkStore) {
+func testAlgorithms(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	images := someImages(t, s, "aaaaaaaa", 2)
 	other := request(w, version1)
@@ -321,7 +321,7 @@ func failuresIn(t *testing.T, s store.Work, algo string, series ...store.Series)
 	return found
 }
 
-func testFailures(t *testing.T, s WorkStore) {
+func testFailures(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	image := someImages(t, s, "aaaaaaaa", 1)[0]
 	// Nobody has asked for work yet: there is none to fail.
@@ -362,7 +362,7 @@ func testFailures(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testFailuresInOrder(t *testing.T, s WorkStore) {
+func testFailuresInOrder(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	var want []store.Failure
 	for _, device := range []string{"bbbbbbbb", "AAAAAAAA", "cccccccc"} {
@@ -427,7 +427,7 @@ func testFailuresInOrder(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testLateFailure(t *testing.T, s WorkStore) {
+func testLateFailure(t *testing.T, s store.Store) {
 	users := add(t, s, user("first"), user("second"))
 	image := someImages(t, s, "aaaaaaaa", 1)[0]
 	equal(t, len(lease(t, s, request(users[0].ID, version1))), 1)
@@ -446,7 +446,7 @@ func testLateFailure(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testFailureInvalid(t *testing.T, s WorkStore) {
+func testFailureInvalid(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	image := someImages(t, s, "aaaaaaaa", 1)[0]
 	equal(t, len(lease(t, s, request(w, version1))), 1)
@@ -474,7 +474,7 @@ func testFailureInvalid(t *testing.T, s WorkStore) {
 	equal(t, fail(t, s, f).Failures, 1)
 }
 
-func testDeletedImage(t *testing.T, s WorkStore) {
+func testDeletedImage(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	images := someImages(t, s, "aaaaaaaa", 3)
 	r := request(w, version1)
@@ -493,7 +493,7 @@ func testDeletedImage(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testDeletedWorker(t *testing.T, s WorkStore) {
+func testDeletedWorker(t *testing.T, s store.Store) {
 	users := add(t, s, admin("root"), user("first"), user("second"))
 	images := someImages(t, s, "aaaaaaaa", 3)
 	r := request(users[1].ID, version1)
@@ -532,7 +532,7 @@ func testDeletedWorker(t *testing.T, s WorkStore) {
 	sound(t, s)
 }
 
-func testBacklog(t *testing.T, s WorkStore) {
+func testBacklog(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	equal(t, len(backlog(t, s, noon)), 0)
 	images := someImages(t, s, "aaaaaaaa", 10)
@@ -540,25 +540,25 @@ func testBacklog(t *testing.T, s WorkStore) {
 		b.OldestWaiting.V, b.OldestWaiting.Valid = images[i].Datetime, true
 		return b
 	}
-	expect := func(b store.Backlog, version string, waiting, leased, failed int64) store.Backlog {
-		b.AlgoName, b.AlgoVersion, b.Waiting, b.Leased, b.Failed = uid, version, waiting, leased, failed
+	expect := func(b store.Backlog, waiting, leased, failed int64) store.Backlog {
+		b.AlgoName, b.AlgoVersion, b.Waiting, b.Leased, b.Failed = uid, version1, waiting, leased, failed
 		return b
 	}
 	r := request(w, version1)
 	r.Limit = 4
 	leased := lease(t, s, r)
-	equal(t, backlog(t, s, noon), []store.Backlog{expect(oldest(0), version1, 6, 4, 0)})
+	equal(t, backlog(t, s, noon), []store.Backlog{expect(oldest(0), 6, 4, 0)})
 	_, err := s.AddFailure(background(t), failure(leased[0], version1, "uid"), 1)
 	must(t, err)
 	annotate(t, s, uid, version1, leased[1], images[0])
-	equal(t, backlog(t, s, noon), []store.Backlog{expect(oldest(1), version1, 5, 2, 1)})
+	equal(t, backlog(t, s, noon), []store.Backlog{expect(oldest(1), 5, 2, 1)})
 	// Leases that have ended count as waiting, before anybody asks.
-	equal(t, backlog(t, s, noon.Add(time.Hour)), []store.Backlog{expect(oldest(1), version1, 7, 0, 1)})
+	equal(t, backlog(t, s, noon.Add(time.Hour)), []store.Backlog{expect(oldest(1), 7, 0, 1)})
 	other := request(w, version1)
 	other.AlgoName = "Another"
 	equal(t, len(lease(t, s, other)), 10)
 	got := backlog(t, s, noon)
-	equal(t, got, []store.Backlog{{AlgoName: "Another", AlgoVersion: version1, Leased: 10}, expect(oldest(1), version1, 5, 2, 1)})
+	equal(t, got, []store.Backlog{{AlgoName: "Another", AlgoVersion: version1, Leased: 10}, expect(oldest(1), 5, 2, 1)})
 	named, err := s.Backlog(background(t), "another", noon)
 	must(t, err)
 	equal(t, named, got[:1])
@@ -569,7 +569,7 @@ func testBacklog(t *testing.T, s WorkStore) {
 }
 
 // testCrew lets workers lease, annotate, fail and die while images come, and looks at what each of them got.
-func testCrew(t *testing.T, s WorkStore) {
+func testCrew(t *testing.T, s store.Store) {
 	const images, workers, maxFailures = 5000, 8, 3
 	if testing.Short() {
 		t.Skip("stores 5,000 images; run without -short")
