@@ -220,13 +220,8 @@ func (s *Store) DeleteProjects(ctx context.Context, access store.ProjectAccess, 
 		if deleted, err = s.projectsOf(ctx, tx, access, match, s.dialect.forUpdate); err != nil {
 			return err
 		}
-		for some := range slices.Chunk(deleted, idsPerQuery) {
-			ids := make([]any, len(some))
-			for i := range some {
-				ids[i] = some[i].ID
-			}
-			where := " WHERE id IN (" + placeholders(len(ids)) + ")"
-			if _, err := tx.ExecContext(ctx, "DELETE FROM projects"+where, ids...); err != nil {
+		for i := range deleted {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM projects WHERE id = ?", deleted[i].ID); err != nil {
 				return err
 			}
 		}
@@ -333,10 +328,8 @@ func checkProjectSeries(r *store.ProjectSeries) error {
 	if err := checkTexts("project_series", field{"device", r.Device, maxDevice}, field{"a free column", string(r.Columns), store.MaxProjectColumns}); err != nil {
 		return err
 	}
-	for _, at := range []time.Time{r.StartDatetime, r.EndDatetime} {
-		if err := checkYear("project_series", at); err != nil {
-			return err
-		}
+	if err := checkYears("project_series", r.StartDatetime, r.EndDatetime); err != nil {
+		return err
 	}
 	return checkProvenance("project_series", r.Provenance)
 }

@@ -116,10 +116,11 @@ func checkTuboid(t *store.Tuboid) error {
 			return spi.Errorf(spi.CodeInvalid, "writing table tiled_tuboids: %s is out of range", n.name)
 		}
 	}
-	for _, at := range []time.Time{s.StartDatetime, s.EndDatetime, t.StartDatetime, t.EndDatetime} {
-		if err := checkYear("tiled_tuboids", at); err != nil {
-			return err
-		}
+	if err := checkYears("tiled_tuboids", s.StartDatetime, s.EndDatetime); err != nil {
+		return err
+	}
+	if err := checkYears("tiled_tuboids", t.StartDatetime, t.EndDatetime); err != nil {
+		return err
 	}
 	if err := checkProvenance("tuboid_series", s.Provenance); err != nil {
 		return err
@@ -127,10 +128,15 @@ func checkTuboid(t *store.Tuboid) error {
 	return checkProvenance("tiled_tuboids", t.Provenance)
 }
 
-// checkYear refuses what is no date of MariaDB.
-func checkYear(table string, at time.Time) error {
-	if y := at.UTC().Year(); y < 1 || y > 9999 {
-		return spi.Errorf(spi.CodeInvalid, "writing table %s: a date is out of range", table)
+// checkYears refuses what are no dates of MariaDB.
+func checkYears(table string, start, end time.Time) error {
+	for _, d := range []struct {
+		name string
+		at   time.Time
+	}{{"start_datetime", start}, {"end_datetime", end}} {
+		if y := d.at.UTC().Year(); y < 1 || y > 9999 {
+			return spi.Errorf(spi.CodeInvalid, "writing table %s: %s is out of range", table, d.name)
+		}
 	}
 	return nil
 }
