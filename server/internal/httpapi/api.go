@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -68,6 +69,7 @@ type api struct {
 	uploads  *semaphore.Weighted // by form
 	large    *semaphore.Weighted // by byte
 	lists    *semaphore.Weighted // elements of JSON lists, by byte
+	docsHTML func() ([]byte, error)
 }
 
 // New gives the API's handler.
@@ -75,7 +77,8 @@ func New(cfg Config) (http.Handler, error) {
 	gin.SetMode(gin.ReleaseMode)
 	a := &api{
 		Config: cfg, inMemory: semaphore.NewWeighted(formsInMemory), uploads: semaphore.NewWeighted(uploadsAtOnce), large: semaphore.NewWeighted(largeFiles),
-		lists: semaphore.NewWeighted(listBytes),
+		lists:    semaphore.NewWeighted(listBytes),
+		docsHTML: sync.OnceValues(func() ([]byte, error) { return renderDocs(openAPI) }),
 	}
 	g := gin.New()
 	if err := g.SetTrustedProxies(cfg.TrustedProxies); err != nil {
@@ -91,6 +94,7 @@ func New(cfg Config) (http.Handler, error) {
 	g.Match(probe, "/healthz", a.healthz)
 	g.Match(probe, "/readyz", gin.WrapH(cfg.Ready))
 	g.GET("/openapi.yaml", a.openAPI)
+	g.GET("/docs", a.docs)
 
 	g.POST("/get_token", a.as(auth.ReadOnly, a.getToken))
 	g.POST("/get_users", a.as(auth.Admin, a.getUsers))
@@ -109,7 +113,7 @@ func New(cfg Config) (http.Handler, error) {
 	a.projectRoutes(g)
 
 	gz, err := gzhttp.NewWrapper(gzhttp.MinSize(gzipFrom), gzhttp.CompressionLevel(1),
-		gzhttp.ContentTypes([]string{"application/json", "application/yaml"}))
+		gzhttp.ContentTypes([]string{"application/json", "application/yaml", "text/html"}))
 	if err != nil {
 		return nil, err
 	}
