@@ -498,3 +498,70 @@ func (a *api) hostile(path, field string, right func() row) {
 		}
 	}
 }
+
+func TestTheGoClientKnowsTuboidsLabelsAndProjects(t *testing.T) {
+	each(t, func(t *testing.T, a *api) {
+		client, err := spi.New(a.URL, spi.WithPassword(stack.AdminName, stack.AdminPassword))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, n := t.Context(), newInsect(newDevice(), 0, 1)
+		start, end := spi.Datetime{Time: n.start}, spi.Datetime{Time: n.end}
+		stored, err := client.PutTuboid(ctx, spi.TuboidUpload{
+			TuboidID: n.id(), Metadata: n.metadata, Tuboid: n.tuboid, Context: n.context, Series: spi.TuboidSeriesInfo{
+				Device: n.device, Start: start, End: end, AlgoName: "matcher", AlgoVersion: n.version, NTuboids: 1, NImages: 57,
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		span := spi.Series{Device: n.device, Start: start, End: end}
+		found, err := spi.Collect(client.GetTuboidSeries(ctx, spi.TuboidData, span))
+		if err != nil || len(found) != 1 || !bytes.Equal(fetch(t, found[0].TuboidURL), n.tuboid) || !bytes.Equal(fetch(t, found[0].MetadataURL), n.metadata) ||
+			!bytes.Equal(fetch(t, found[0].ContextURL), n.context) {
+			t.Fatalf("%+v, %v", found, err)
+		}
+		found[0].TuboidURL, found[0].MetadataURL, found[0].ContextURL = "", "", ""
+		same(t, "tuboid", stored, found[0])
+		labels, err := client.PutLabels(ctx, spi.NewLabel{TuboidID: n.id(), AlgoName: "a", AlgoVersion: "1", Label: 2, Pattern: "p", Type: "t"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := spi.Collect(client.GetLabels(ctx, n.id()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "labels", labels, read)
+		deleted, err := client.DeleteTuboids(ctx, span)
+		if err != nil || len(deleted) != 1 || deleted[0].Device != n.device {
+			t.Errorf("deleted %+v, %v", deleted, err)
+		}
+
+		projects, err := client.PutProjects(ctx, spi.NewProject{Name: newName("client")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := projects[0].ID
+		rows, err := client.PutProjectSeries(ctx, spi.NewProjectSeries{
+			ProjectID: id, Device: n.device, Start: start, End: end, Columns: map[string]any{"site": "north", "height": 1.5, "planted": start},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "columns", map[string]any{"site": "north", "height": json.Number("1.5"), "planted": spi.FormatDatetime(n.start, spi.DateV2)}, rows[0].Columns)
+		again, err := spi.Collect(client.GetProjectSeries(ctx, id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "rows", rows, again)
+		permissions, err := client.GetProjectPermissions(ctx, spi.ProjectFilter{"id": id})
+		if err != nil || len(permissions) != 1 || permissions[0].Level != spi.LevelAdmin {
+			t.Errorf("permissions %+v, %v", permissions, err)
+		}
+		gone, err := client.DeleteProjects(ctx, spi.ProjectFilter{"id": id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "deleted projects", projects, gone)
+	})
+}
