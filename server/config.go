@@ -50,18 +50,13 @@ const internalS3 = "http://spi_s3:7070"
 
 // ConfigFrom reads the configuration of the production API. What is wrong is noted in the source.
 func ConfigFrom(src *config.Source) Config {
-	cfg := Config{
+	return Config{
 		Listen:         fmt.Sprintf(":%d", src.Port("API_PORT", 8080)),
 		MetricsListen:  fmt.Sprintf(":%d", src.Port("METRICS_PORT", 8090)),
 		MariaDB:        MariaDBFrom(src),
 		Secret:         src.Secret("SECRET_API_KEY", "a long random string (sh deploy.sh init makes one)", MinPassword),
 		TrustedProxies: src.CIDRs("TRUSTED_PROXIES"),
-		S3: S3{
-			Region:    src.String("S3_REGION", "us-east-1"),
-			Bucket:    src.Required("S3_BUCKET_NAME", "the name of the bucket"),
-			AccessKey: src.Required("S3_ACCESS_KEY", "the access key of the S3 server"),
-			SecretKey: src.Required("S3_PRIVATE_KEY", "the secret key of the S3 server"),
-		},
+		S3:             S3From(src),
 		Accounts: []Account{
 			{
 				src.String("API_ADMIN_NAME", "admin"),
@@ -73,21 +68,31 @@ func ConfigFrom(src *config.Source) Config {
 			},
 		},
 	}
+}
+
+// S3From reads where the objects are: all that copying them needs.
+func S3From(src *config.Source) S3 {
+	cfg := S3{
+		Region:    src.String("S3_REGION", "us-east-1"),
+		Bucket:    src.Required("S3_BUCKET_NAME", "the name of the bucket"),
+		AccessKey: src.Required("S3_ACCESS_KEY", "the access key of the S3 server"),
+		SecretKey: src.Required("S3_PRIVATE_KEY", "the secret key of the S3 server"),
+	}
 	src.Required("S3_HOST", "the public host of the S3 server, such as s3.${ROOT_DOMAIN_NAME}")
 	host := src.Expanded("S3_HOST", "")
-	cfg.S3.PublicURL = host
+	cfg.PublicURL = host
 	if host != "" && !strings.Contains(host, "://") {
 		scheme := "https://"
 		if src.Bool("DEVEL", false) {
 			scheme = "http://"
 		}
-		cfg.S3.PublicURL = scheme + host
+		cfg.PublicURL = scheme + host
 	}
-	inside := cfg.S3.PublicURL
+	inside := cfg.PublicURL
 	if root, ok := src.Lookup("ROOT_DOMAIN_NAME"); ok && host == "s3."+root {
 		inside = internalS3
 	}
-	cfg.S3.InternalURL = src.URL("S3_INTERNAL_URL", inside)
+	cfg.InternalURL = src.URL("S3_INTERNAL_URL", inside)
 	return cfg
 }
 

@@ -45,6 +45,7 @@ var rules = []rule{
 	{of: "server/internal/tuboids/...", may: append([]string{"server/internal/ingest/jpegfile"}, storesOnly...)},
 	{of: "server/internal/fsck/...", may: append([]string{"server/internal/ingest/...", "server/internal/tuboids"}, storesOnly...)},
 	{of: "server/internal/work/...", may: storesOnly},
+	{of: "server/internal/s3copy/...", may: append([]string{"server/internal/blob"}, clientSide...)},
 	{of: "server/internal/store/...", may: clientSide},
 	{of: "server/internal/store/sqlstore/...", may: append([]string{"server/internal/store"}, clientSide...)},
 	{of: "server/internal/store/storetest/...", may: append([]string{"server/internal/store"}, clientSide...)},

@@ -27,6 +27,9 @@ type commands struct {
 	Pending     pendingCmd       `cmd:"" help:"Print whether the database waits for a migration: pending or none."`
 	User        userCmd          `cmd:"" help:"Manage accounts from the server's own machine."`
 	Fsck        fsckCmd          `cmd:"" help:"Hold the database and the object store against each other; exit 1 if faults remain."`
+	S3Backup    s3BackupCmd      `cmd:"" name:"s3-backup" help:"Copy what is new or changed in the bucket into a folder."`
+	S3Restore   s3RestoreCmd     `cmd:"" name:"s3-restore" help:"Put what the bucket lacks of a backup, or has otherwise, into the bucket."`
+	S3Check     s3CheckCmd       `cmd:"" name:"s3-check" help:"Ask S3 whether it takes the keys, and compare the clocks; exit 1 if not."`
 	Healthcheck healthcheckCmd   `cmd:"" help:"Ask the API on this machine whether it lives; exit 1 if not."`
 	Version     kong.VersionFlag `help:"Print the version."`
 }

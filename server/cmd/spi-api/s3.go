@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/cwriter"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/sticky-pi/sticky-pi-server/server"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/config"
+)
+
+// How often the progress of a copy is shown: on a terminal, and as lines.
+const (
+	drawEvery = 200 * time.Millisecond
+	lineEvery = 10 * time.Second
+)
+
+type copyArgs struct {
+	Dir     string `arg:"" help:"The backup's folder."`
+	Workers int    `default:"8" help:"Objects at a time."`
+}
+
+type s3BackupCmd struct{ copyArgs }
+
+func (c s3BackupCmd) Run(ctx context.Context) error { return c.run(ctx, server.BackupS3) }
+
+type s3RestoreCmd struct{ copyArgs }
+
+func (c s3RestoreCmd) Run(ctx context.Context) error { return c.run(ctx, server.RestoreS3) }
+
+func (c copyArgs) run(ctx context.Context, do func(context.Context, server.S3, server.CopyOptions) error) error {
+	src := config.Load()
+	cfg := server.S3From(src)
+	if err := src.Err(); err != nil {
+		return err
+	}
+	var progress server.CopyProgress
+	out := io.Writer(os.Stderr)
+	var stop func()
+	if cwriter.IsTerminal(int(os.Stderr.Fd())) {
+		out, stop = drawProgress(os.Stderr, &progress)
+	} else {
+		stop = printProgress(os.Stderr, &progress)
+	}
+	err := do(ctx, cfg, server.CopyOptions{
+		Dir: c.Dir, Workers: c.Workers, Progress: &progress,
+		Fault: func(key string, err error) { fmt.Fprintf(out, "%q: %v\n", key, err) },
+	})
+	stop()
+	fmt.Fprintf(os.Stdout, "%d objects, %s: %d copied (%s), %d were there already, %d faults\n",
+		progress.Seen.Load(), bytes(progress.SeenBytes.Load()), progress.Copied.Load(), bytes(progress.CopiedBytes.Load()),
+		progress.Seen.Load()-progress.Copied.Load()-progress.Faults.Load(), progress.Faults.Load())
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: the same command goes on from here (%w)", ctx.Err())
+	}
+	return err
+}
+
+// drawProgress draws a bar until stop; what is written to the writer appears above it.
+func drawProgress(w io.Writer, p *server.CopyProgress) (out io.Writer, stop func()) {
+	bars := mpb.New(mpb.WithOutput(w), mpb.WithWidth(40), mpb.WithRefreshRate(drawEvery))
+	bar := bars.AddBar(0,
+		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
+			return fmt.Sprintf("%d/%d objects ", p.Seen.Load(), p.Total.Load())
+		})),
+		mpb.AppendDecorators(decor.Counters(decor.SizeB1024(0), "% .1f / % .1f"), decor.Name(" "), decor.Elapsed(decor.ET_STYLE_GO),
+			decor.Any(func(decor.Statistics) string {
+				if p.Counted.Load() {
+					return ""
+				}
+				return " (still counting)"
+			})),
+	)
+	end := every(drawEvery, func() {
+		bar.SetTotal(max(p.TotalBytes.Load(), p.SeenBytes.Load()), false)
+		bar.SetCurrent(p.SeenBytes.Load())
+	})
+	return bars, func() {
+		end()
+		if !bar.Completed() {
+			bar.SetTotal(-1, true)
+		}
+		bars.Wait()
+	}
+}
+
+func printProgress(w io.Writer, p *server.CopyProgress) (stop func()) {
+	return every(lineEvery, func() {
+		of := fmt.Sprintf("%d", p.Total.Load())
+		if !p.Counted.Load() {
+			of += " and more"
+		}
+		fmt.Fprintf(w, "%d of %s objects, %d copied (%s), %d faults\n",
+			p.Seen.Load(), of, p.Copied.Load(), bytes(p.CopiedBytes.Load()), p.Faults.Load())
+	})
+}
+
+// every calls do again and again until stop, which waits for the last call.
+func every(pause time.Duration, do func()) (stop func()) {
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(pause)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				do()
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-ended
+	}
+}
+
+// bytes writes a size for people.
+func bytes(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f kB", float64(n)/(1<<10))
+}
+
+type s3CheckCmd struct{}
+
+func (s3CheckCmd) Run(ctx context.Context) error {
+	src := config.Load()
+	cfg := server.S3From(src)
+	if err := src.Err(); err != nil {
+		return err
+	}
+	if err := server.CheckS3(ctx, cfg); err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stdout, "S3 takes the keys")
+	return nil
+}
