@@ -181,18 +181,7 @@ func (s *Store) AnnotationSeries(ctx context.Context, series []store.Series, wit
 				place[chunk[i].ID] = i
 				ids = append(ids, chunk[i].ID)
 			}
-			found, err := s.annotationsOf(ctx, ids)
-			if err != nil {
-				return s.fail(ctx, err, "reading", "table uid_annotations")
-			}
-			slices.SortFunc(found, func(a, b annotationID) int {
-				return cmp.Or(cmp.Compare(place[a.image], place[b.image]), cmp.Compare(a.id, b.id))
-			})
-			ids = ids[:0]
-			for _, f := range found {
-				ids = append(ids, f.id)
-			}
-			if err := r.each(ctx, ids, fn); err != nil {
+			if err := r.ofImages(ctx, ids, place, fn); err != nil {
 				return err
 			}
 		}
@@ -204,6 +193,7 @@ type annotationID struct{ id, image int64 }
 
 // annotationsOf finds the annotations of the images. Only an index is read.
 func (s *Store) annotationsOf(ctx context.Context, images []int64) (found []annotationID, err error) {
+	//nolint:gosec // of constants
 	rows, err := s.read.QueryContext(ctx, "SELECT id, parent_image_id FROM uid_annotations"+s.dialect.useIndex("annotation_id")+
 		" WHERE parent_image_id IN ("+placeholders(len(images))+")", anys(images)...)
 	if err != nil {
@@ -248,7 +238,7 @@ func newAnnotationReader(s *Store, withJSON bool) *annotationReader {
 func (r *annotationReader) each(ctx context.Context, ids []int64, fn func(*store.Annotation) error) error {
 	for len(ids) > 0 {
 		group := ids[:min(len(ids), r.n)]
-		found, size, err := r.read(ctx, group)
+		found, size, err := r.read(ctx, " WHERE id", group)
 		if err != nil {
 			return r.s.fail(ctx, err, "reading", "table uid_annotations")
 		}
@@ -260,9 +250,13 @@ func (r *annotationReader) each(ctx context.Context, ids []int64, fn func(*store
 			r.n = min(2*r.n, r.most)
 		}
 		ids = ids[len(group):]
+		place := make(map[int64]int, len(found))
+		for i := range found {
+			place[found[i].ID] = i
+		}
 		for _, id := range group {
-			if a, ok := found[id]; ok {
-				if err := fn(a); err != nil {
+			if i, ok := place[id]; ok {
+				if err := fn(&found[i]); err != nil {
 					return err
 				}
 			}
@@ -274,19 +268,50 @@ func (r *annotationReader) each(ctx context.Context, ids []int64, fn func(*store
 	return nil
 }
 
-// read reads the annotations of the ids, until there is too much JSON.
-func (r *annotationReader) read(ctx context.Context, ids []int64) (found map[int64]*store.Annotation, size int, err error) {
+// ofImages calls fn with the annotations of those images, ordered by the image's place, then id.
+func (r *annotationReader) ofImages(ctx context.Context, images []int64, place map[int64]int, fn func(*store.Annotation) error) error {
+	if r.withJSON {
+		found, err := r.s.annotationsOf(ctx, images)
+		if err != nil {
+			return r.s.fail(ctx, err, "reading", "table uid_annotations")
+		}
+		slices.SortFunc(found, func(a, b annotationID) int {
+			return cmp.Or(cmp.Compare(place[a.image], place[b.image]), cmp.Compare(a.id, b.id))
+		})
+		ids := make([]int64, len(found))
+		for i, f := range found {
+			ids[i] = f.id
+		}
+		return r.each(ctx, ids, fn)
+	}
+	// Without JSON, the rows are small enough to be held as they come.
+	found, _, err := r.read(ctx, r.s.dialect.useIndex("annotation_id")+" WHERE parent_image_id", images)
+	if err != nil {
+		return r.s.fail(ctx, err, "reading", "table uid_annotations")
+	}
+	slices.SortFunc(found, func(a, b store.Annotation) int {
+		return cmp.Or(cmp.Compare(place[a.ParentImageID], place[b.ParentImageID]), cmp.Compare(a.ID, b.ID))
+	})
+	for i := range found {
+		if err := fn(&found[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read reads the annotations whose id, or what where says, is one of the numbers, until there is too much JSON.
+func (r *annotationReader) read(ctx context.Context, where string, numbers []int64) (found []store.Annotation, size int, err error) {
 	columns := annotationColumns
 	if r.withJSON {
 		columns += ", json"
 	}
-	rows, err := r.s.read.QueryContext(ctx, "SELECT "+columns+" FROM uid_annotations WHERE id IN ("+placeholders(len(ids))+")", anys(ids)...)
+	rows, err := r.s.read.QueryContext(ctx, "SELECT "+columns+" FROM uid_annotations"+where+" IN ("+placeholders(len(numbers))+")", anys(numbers)...) //nolint:gosec // of constants
 	if err != nil {
 		return nil, 0, err
 	}
 	defer rows.Close()
-	found = make(map[int64]*store.Annotation, len(ids))
-	all := make([]store.Annotation, 0, len(ids))
+	found = make([]store.Annotation, 0, len(numbers))
 	for rows.Next() {
 		if err := rows.Scan(r.places...); err != nil {
 			return nil, 0, err
@@ -295,8 +320,7 @@ func (r *annotationReader) read(ctx context.Context, ids []int64) (found map[int
 			r.row.JSON = make([]byte, len(r.json))
 			size += copy(r.row.JSON, r.json)
 		}
-		all = append(all, r.row)
-		found[r.row.ID] = &all[len(all)-1]
+		found = append(found, r.row)
 		if size > jsonBytes {
 			break
 		}

@@ -207,7 +207,7 @@ func TestWorkDoesNotWaitForDeletions(t *testing.T) {
 		}
 		return away
 	}, none)
-	if err != away {
+	if !errors.Is(err, away) {
 		t.Fatal(err)
 	}
 	r.Limit = 1
@@ -223,7 +223,7 @@ func TestWorkDoesNotWaitForDeletions(t *testing.T) {
 		}
 		return away
 	}, none)
-	if err != away {
+	if !errors.Is(err, away) {
 		t.Fatal(err)
 	}
 	if leased := leaseImages(t, s, r); len(leased) != 2 || leased[0].ID != images[3].ID {
@@ -495,7 +495,7 @@ func TestCheckWorkFindsAndMends(t *testing.T) {
 			}
 			stop := errors.New("enough")
 			mustExec(t, db, "DELETE FROM uid_intents")
-			if err := s.CheckWork(context.Background(), time.Time{}, false, func(store.WorkFault) error { return stop }); err != stop {
+			if err := s.CheckWork(context.Background(), time.Time{}, false, func(store.WorkFault) error { return stop }); !errors.Is(err, stop) {
 				t.Errorf("%v, want the callback's error as it is", err)
 			}
 		})

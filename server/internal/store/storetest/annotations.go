@@ -365,7 +365,7 @@ func testAnnotationCallbacks(t *testing.T, s store.Store) {
 			}
 			return nil
 		})
-		if err != stop || calls != 3 {
+		if !errors.Is(err, stop) || calls != 3 {
 			t.Errorf("%s: %d calls, error %v", name, calls, err)
 		}
 		var wg sync.WaitGroup

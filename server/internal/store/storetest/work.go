@@ -252,9 +252,10 @@ func testVersions(t *testing.T, s store.Store) {
 	equal(t, lease(t, s, r), []store.Image{newest[0], images[1]})
 	sound(t, s)
 	// When all leases have ended: the old worker gets what it has not done, the new one all.
-	later := func(version string, hours time.Duration) store.LeaseRequest {
+	later := func(version string, hours int) store.LeaseRequest {
 		r := request(w, version)
-		r.Now, r.Until = noon.Add(hours*time.Hour), noon.Add((hours+1)*time.Hour)
+		r.Now = noon.Add(time.Duration(hours) * time.Hour)
+		r.Until = r.Now.Add(time.Hour)
 		return r
 	}
 	equal(t, lease(t, s, later(version1, 2)), []store.Image{images[5], images[4], newest[0]})
@@ -265,7 +266,7 @@ func testVersions(t *testing.T, s store.Store) {
 	equal(t, lease(t, s, later(version3, 6)), []store.Image{images[4], newest[0], images[5], images[3], images[2], images[1], images[0]})
 	annotate(t, s, uid, version3, append(images, newest...)...)
 	for hours, version := range []string{version1, version2, version3, "1700000000-another", "0"} {
-		equal(t, len(lease(t, s, later(version, time.Duration(10+2*hours)))), 0)
+		equal(t, len(lease(t, s, later(version, 10+2*hours))), 0)
 	}
 	equal(t, backlog(t, s, noon), []store.Backlog{{AlgoName: uid, AlgoVersion: version3}})
 	sound(t, s)
