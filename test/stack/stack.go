@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -22,6 +21,7 @@ import (
 	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest/ports"
 )
 
 // Admin's name and password, and those of the detector's user, in every stack.
@@ -319,28 +319,13 @@ func Close() error {
 	return errors.Join(closeShared(), kittest.CloseSharedMariaDB(), kittest.CloseSharedS3(), os.RemoveAll(buildIn))
 }
 
-// freePorts finds a port p such that p + each offset is free. It keeps clear of the ports from which systems make outgoing
-// connections (32768 and up on Linux): one of those may be taken again before the server listens on it.
 func freePorts(t testing.TB, offsets ...int) int {
 	t.Helper()
-	var lc net.ListenConfig
-	for range 100 {
-		p := 15_000 + rand.IntN(15_000) //nolint:gosec // no secret
-		free := true
-		for _, o := range offsets {
-			l, err := lc.Listen(t.Context(), "tcp", fmt.Sprintf(":%d", p+o))
-			if err != nil {
-				free = false
-				break
-			}
-			_ = l.Close()
-		}
-		if free {
-			return p
-		}
+	p, err := ports.Free(t.Context(), offsets...)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free ports")
-	return 0
+	return p
 }
 
 type lockedBuffer struct {

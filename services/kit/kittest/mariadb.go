@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest/ports"
 )
 
 // ErrNoMariaDB says that this machine lacks the database server.
@@ -69,7 +71,7 @@ func StartMariaDB(ctx context.Context) (*MariaDB, error) {
 	if err := m.install(ctx, install); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	if m.port, err = freePort(); err != nil {
+	if m.port, err = ports.Free(ctx, 0); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	if err := m.Start(ctx); err != nil {
@@ -89,15 +91,6 @@ func findProgram(name string) (string, error) {
 	return exec.LookPath(filepath.Join("/usr/sbin", name))
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	return port, l.Close()
-}
-
 // install makes the system tables. mariadbd refuses to run as root unless told to, so root hands the data to the account
 // that the package made for it, where there is one.
 func (m *MariaDB) install(ctx context.Context, install string) error {
@@ -115,10 +108,16 @@ func (m *MariaDB) install(ctx context.Context, install string) error {
 		}
 		args = append(args, "--user="+m.account)
 	}
-	if out, err := exec.CommandContext(ctx, install, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("mariadb-install-db: %w: %s", err, bytes.TrimSpace(out))
+	// It starts a server for a moment, which a machine under heavy load now and then does not allow.
+	var err error
+	for range 2 {
+		var out []byte
+		if out, err = exec.CommandContext(ctx, install, args...).CombinedOutput(); err == nil {
+			return nil
+		}
+		err = errors.Join(fmt.Errorf("mariadb-install-db: %w: %s", err, bytes.TrimSpace(out)), os.RemoveAll(m.data()))
 	}
-	return nil
+	return err
 }
 
 func (m *MariaDB) data() string    { return filepath.Join(m.dir, "data") }

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest/ports"
 )
 
 // VersityGWVersion is the version of versitygw that StartS3 builds where none is installed. A test holds it to go.mod.
@@ -83,7 +85,7 @@ func StartS3(ctx context.Context, dir string) (*S3, error) {
 	// Another process may take the port between the choice and the start.
 	for range 3 {
 		var port int
-		if port, err = freePort(); err != nil {
+		if port, err = ports.Free(ctx, 0); err != nil {
 			break
 		}
 		s.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))

@@ -11,10 +11,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 
 	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest/ports"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/s3gw"
 )
 
@@ -30,14 +30,11 @@ type Server struct {
 // Start starts the server on a free loopback port, with a temporary folder; it is meant for TestMain. There may be one in a
 // process at a time: [s3gw.ErrRunning]. Tests share it, each with a bucket of its own ([kittest.S3Access.Bucket]).
 func Start() (*Server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Free(context.Background(), 0)
 	if err != nil {
 		return nil, fmt.Errorf("s3gwtest: %w", err)
 	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return nil, fmt.Errorf("s3gwtest: %w", err)
-	}
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	dir, err := os.MkdirTemp("", "sticky-pi-s3gw-")
 	if err != nil {
 		return nil, fmt.Errorf("s3gwtest: %w", err)
