@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,12 +43,12 @@ func TestMain(m *testing.M) {
 // damage is an object store that gives other bytes for some keys than it took.
 type damage struct {
 	blob.Store
-	keys map[string]bool
+	keys *sync.Map
 }
 
 func (d damage) Get(ctx context.Context, key string) (io.ReadCloser, blob.Info, error) {
 	body, info, err := d.Store.Get(ctx, key)
-	if err == nil && d.keys[key] {
+	if _, damaged := d.keys.Load(key); err == nil && damaged {
 		body.Close()
 		body = io.NopCloser(strings.NewReader("rotten"))
 	}
@@ -55,7 +56,7 @@ func (d damage) Get(ctx context.Context, key string) (io.ReadCloser, blob.Info, 
 }
 
 func (d damage) Put(ctx context.Context, key string, body []byte, how blob.Put) error {
-	delete(d.keys, key)
+	d.keys.Delete(key)
 	return d.Store.Put(ctx, key, body, how)
 }
 
@@ -89,7 +90,7 @@ func newServer(t *testing.T) *server {
 	if err := b.Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, db: db, blobs: damage{b, map[string]bool{}}}
+	s := &server{t: t, db: db, blobs: damage{b, &sync.Map{}}}
 	s.c = fsck.Config{
 		Store: db, Tuboids: db, Work: db, Blobs: s.blobs, Thumbnailer: thumbnail.New(),
 		Now: func() time.Time { return time.Now().Add(2 * time.Hour) }, // no upload of this test is under way by then
@@ -202,8 +203,8 @@ func TestWhatIsWrongWithImagesIsFoundAndMended(t *testing.T) {
 	for _, k := range left {
 		s.object("raw_images/"+k, "left over")
 	}
-	s.blobs.keys["raw_images/"+key(device, 5, ".thumbnail")] = true
-	s.blobs.keys["raw_images/"+key(device, 6, "")] = true
+	s.blobs.keys.Store("raw_images/"+key(device, 5, ".thumbnail"), true)
+	s.blobs.keys.Store("raw_images/"+key(device, 6, ""), true)
 	s.object("ml/bundle/data/x.txt", "of another kind, and nobody's business")
 
 	lines := func(kind fsck.Kind, suffix string, keys ...string) []string {
@@ -330,7 +331,7 @@ func TestTuboidsAreHeldAgainstTheirFiles(t *testing.T) {
 	if err := s.blobs.Delete(t.Context(), keys[1]); err != nil {
 		t.Fatal(err)
 	}
-	s.blobs.keys[keys[0]] = true
+	s.blobs.keys.Store(keys[0], true)
 	other := tuboids.Keys(series + ".0003")[0]
 	without := tuboids.Keys("another" + series + ".0001")[0]
 	s.object(other, "left")
