@@ -46,6 +46,7 @@ type database interface {
 	store.Tuboids
 	store.Projects
 	Migrate(ctx context.Context) error
+	Pending(ctx context.Context) (bool, error)
 	Pools() map[string]*sql.DB
 	Close() error
 }
