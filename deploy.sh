@@ -33,6 +33,20 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
               --data DIR    where all data stands (the project's data/ folder)
               --bind ADDR   the address to listen on (127.0.0.1: this machine only)
   init      write .secret.env with strong random secrets; an existing one is checked and never changed
+  on a server, with Docker (.env and .secret.env are the settings):
+  prod-init         get the HTTPS certificates; again at any time, --force: even if those there are valid
+  prod              build and start, or update, everything; data stays, and is backed up before a migration
+  devel             the same on plain HTTP at localhost, with data of its own
+  down              stop everything; data stays
+  status            what is running, until when the certificates are valid; exit 1 if something is not well
+  logs [SERVICE]    the end of the logs: api, nginx, db, s3, certbot; -f: follow
+  scale api=N       so many replicas of the API
+  mysql-prompt      a MariaDB shell
+  user list         the accounts
+  user add NAME     make one; [--admin | --read-only] [--email ADDRESS]; asks for the password, or reads it from a pipe
+  user reset NAME   give it a new password
+  user delete NAME  delete it
+
   lint      check the formatting and the style of all sources
   test      set up what the tests need and run every test; arguments go to `go test`
               (packages: ./server/internal/store/...; flags: -run TestUpload -count=1)
@@ -170,9 +184,15 @@ random() {
     echo "$word"
 }
 
-# value_in FILE NAME: the value of a NAME=value line, without quotes
+# value_in FILE NAME: the value of the last NAME=value line: what stands between quotes, or else up to a blank and a #
 value_in() {
-    sed -n "s/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}$2[[:space:]]*=[[:space:]]*//p" "$1" | tail -n 1 | sed "s/^[\"']//; s/[\"'[:space:]]*\$//"
+    line=$(sed -n "s/\r\$//; s/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}$2[[:space:]]*=[[:space:]]*//p" "$1" | tail -n 1)
+    case $line in
+    "'"*"'"*) line=${line#?} line=${line%%"'"*} ;;
+    '"'*'"'*) line=${line#?} line=${line%%'"'*} ;;
+    *) line=$(printf '%s\n' "$line" | sed 's/^#.*//; s/[[:space:]]#.*//; s/[[:space:]]*$//') ;;
+    esac
+    printf '%s\n' "$line"
 }
 
 check_secrets() {
@@ -222,6 +242,471 @@ SECRETS
     fi
     say "$secrets is written, with new random secrets, for you alone to read"
     say "the admin's password is the line API_ADMIN_PASSWORD; edit ADMIN_EMAIL if nobody reads mail to admin@ your domain"
+}
+
+# --- production: settings ---------------------------------------------------------------------------------------------
+
+# these are taken as they are written: a dollar sign in a password is a dollar sign
+verbatim=' SECRET_API_KEY S3_ACCESS_KEY S3_PRIVATE_KEY MYSQL_PASSWORD API_ADMIN_PASSWORD UID_PASSWORD '
+
+# expand TEXT: TEXT with the variables that it names by ${NAME}
+expand() {
+    text=$1
+    for _ in 1 2 3 4 5 6 7 8; do
+        case $text in *"\${"*"}"*) ;; *) break ;; esac
+        after=${text#*"\${"}
+        inner=${after%%"}"*}
+        case $inner in '' | [0-9]* | *[!A-Za-z0-9_]*) break ;; esac
+        text=${text%%"\${"*}$(eval "printf '%s' \"\${$inner:-}\"")${after#*"}"}
+    done
+    printf '%s\n' "$text"
+}
+
+# load_settings exports what .env and .secret.env set, and what follows from it. What the environment sets goes first. This,
+# and no reader of docker compose's, is what the services get.
+load_settings() {
+    for file in .env .secret.env; do
+        [ ! -e "$root/$file" ] || [ -r "$root/$file" ] || die "$file cannot be read: run this as its owner"
+    done
+    # the settings before the secrets, which may name them
+    for file in .env .secret.env; do
+        [ -r "$root/$file" ] || continue
+        names=$(sed -n 's/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}\([A-Za-z_][A-Za-z0-9_]*\)[[:space:]]*=.*/\2/p' "$root/$file")
+        for name in $names; do
+            [ -z "$(eval "printf '%s' \"\${$name:-}\"")" ] || continue
+            value=$(value_in "$root/$file" "$name")
+            case $verbatim in *" $name "*) ;; *) value=$(expand "$value") ;; esac
+            export "$name=$value"
+        done
+    done
+    for name in $secret_names; do
+        path=$(eval "printf '%s' \"\${${name}_FILE:-}\"")
+        if [ -n "$path" ] && [ -z "$(eval "printf '%s' \"\${$name:-}\"")" ]; then
+            [ -r "$path" ] || die "${name}_FILE: $path cannot be read: name a file that holds the value"
+            export "$name=$(cat "$path")"
+        fi
+    done
+    export MYSQL_HOST="${MYSQL_HOST:-spi_db}" ROOT_DOMAIN_NAME="${ROOT_DOMAIN_NAME:-}" S3_HOST="${S3_HOST:-}"
+    LOCAL_VOLUME_ROOT=${LOCAL_VOLUME_ROOT:-/opt/sticky-pi-server}
+    case $LOCAL_VOLUME_ROOT in /*) ;; *) LOCAL_VOLUME_ROOT=$root/${LOCAL_VOLUME_ROOT#./} ;; esac
+    export LOCAL_VOLUME_ROOT
+}
+
+# local_db, local_s3: whether the database, or S3, is the stack's own
+local_db() { [ "$MYSQL_HOST" = spi_db ]; }
+local_s3() { [ "$mode" = devel ] || [ "$S3_HOST" = "s3.$ROOT_DOMAIN_NAME" ]; }
+
+# check_settings refuses what the services would refuse, before anything is built or stopped
+check_settings() {
+    [ -e "$root/.secret.env" ] || die "there is no .secret.env: 'sh deploy.sh init' writes it"
+    wrong=''
+    for name in $secret_names; do
+        value=$(eval "printf '%s' \"\${$name:-}\"")
+        if [ -z "$value" ]; then
+            say "$name is not set: add it to .secret.env (.secret.env.example explains it)" >&2
+            wrong=yes
+        fi
+    done
+    for name in SECRET_API_KEY MYSQL_PASSWORD API_ADMIN_PASSWORD UID_PASSWORD; do
+        value=$(eval "printf '%s' \"\${$name:-}\"")
+        if [ -n "$value" ] && [ ${#value} -lt 11 ]; then
+            say "$name is shorter than 11 characters: choose a longer one in .secret.env" >&2
+            wrong=yes
+        fi
+    done
+    if [ "$mode" = prod ]; then
+        case $ROOT_DOMAIN_NAME in
+        '' | example.org)
+            say "ROOT_DOMAIN_NAME is not set: write your domain into .env" >&2
+            wrong=yes
+            ;;
+        *[!a-z0-9.-]* | .* | *..* | *.)
+            say "ROOT_DOMAIN_NAME is '$ROOT_DOMAIN_NAME': write a domain in small letters, such as example.org, into .env" >&2
+            wrong=yes
+            ;;
+        esac
+    fi
+    [ -z "$wrong" ] || die "the settings must be mended first: the lines above say how"
+}
+
+# --- production: docker compose ---------------------------------------------------------------------------------------
+
+# need_compose finds docker compose, as a plugin or a program of its own
+need_compose() {
+    have docker || die "Docker is needed: see https://docs.docker.com/engine/install/"
+    docker info >/dev/null 2>&1 || die "the Docker engine does not answer: start it (systemctl start docker), or run this as a user who may use it"
+    if version=$(docker compose version --short 2>/dev/null); then
+        compose_program='docker compose'
+    elif version=$(docker-compose version --short 2>/dev/null); then
+        compose_program=docker-compose
+    else
+        die "docker compose is needed: see https://docs.docker.com/compose/install/"
+    fi
+    version=${version#v}
+    major=${version%%.*} minor=${version#*.}
+    minor=${minor%%.*}
+    { [ "$major" -gt 2 ] || { [ "$major" -eq 2 ] && [ "$minor" -ge 21 ]; }; } 2>/dev/null ||
+        die "docker compose 2.21 or newer is needed, and this is $version: see https://docs.docker.com/compose/install/"
+}
+
+# use_stack MODE: prod or devel; what every command that talks to the stack begins with
+use_stack() {
+    mode=$1
+    if [ "$mode" = devel ]; then
+        # before the files: devel keeps away from what production uses
+        export DEVEL=true LOCAL_VOLUME_ROOT="${DEVEL_VOLUME_ROOT:-$root/data/devel}" ROOT_DOMAIN_NAME=localhost
+        load_settings
+        S3_HOST=localhost:${DEVEL_S3_PORT:-8082}
+        export S3_HOST S3_INTERNAL_URL=http://spi_s3:7070
+        export COMPOSE_PROJECT_NAME="${COMPOSE_PROJECT_NAME:-sticky-pi}-devel"
+    else
+        load_settings
+        export COMPOSE_PROJECT_NAME="${COMPOSE_PROJECT_NAME:-sticky-pi}"
+    fi
+    profiles=''
+    if local_db; then profiles=db; fi
+    if local_s3; then profiles=$profiles${profiles:+,}s3; fi
+    STICKY_PI_VERSION=$(source_version)
+    NGINX_FILES_SUM=$(cat "$root"/nginx/* | cksum | tr ' ' -)
+    export COMPOSE_PROFILES="$profiles" DOCKER_BUILDKIT=1 STICKY_PI_VERSION NGINX_FILES_SUM
+    [ -t 2 ] || export COMPOSE_ANSI=never
+    need_compose
+}
+
+# containers_of PROJECT: the ids of its containers, running or not
+containers_of() { docker ps -aq --filter "label=com.docker.compose.project=$1" --filter label=com.docker.compose.oneoff=False; }
+
+# use_running_stack: production's, or devel's where only that is there
+use_running_stack() {
+    project=${COMPOSE_PROJECT_NAME:-sticky-pi}
+    if have docker && [ -z "$(containers_of "$project" 2>/dev/null)" ] && [ -n "$(containers_of "$project-devel" 2>/dev/null)" ]; then
+        use_stack devel
+    else
+        use_stack prod
+    fi
+}
+
+compose() {
+    # $compose_program may be two words; no env file, as load_settings has read them
+    # shellcheck disable=SC2086
+    (cd "$root" && $compose_program --env-file /dev/null -f docker-compose.yml -f "docker-compose.$mode.yml" "$@")
+}
+
+# service NAME: a service by its name, or by the short one that operators use
+service() {
+    case $1 in
+    certbot | spi_*) echo "$1" ;;
+    mysql | mariadb) echo spi_db ;;
+    *) echo "spi_$1" ;;
+    esac
+}
+
+need_running() {
+    [ -n "$(compose ps -q --status running "$1" 2>/dev/null)" ] || die "$1 is not running: start the stack with 'sh deploy.sh $mode'"
+}
+
+# states [SERVICE ...]: a line "SERVICE STATUS HEALTH" for each container
+states() {
+    ids=$(compose ps -a -q "$@")
+    [ -n "$ids" ] || return 0
+    # shellcheck disable=SC2086
+    docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}' $ids
+}
+
+give_up() {
+    say "$1 $2; the end of its log:" >&2
+    compose logs --no-color --tail 40 "$1" >&2 || true
+    die "the stack is not healthy: $1 $2"
+}
+
+# wait_healthy [SERVICE ...]: waits until every container is healthy; shows the log of one that fails and exits 1
+wait_healthy() {
+    waited=0 limit=${START_SECONDS:-600} fell=''
+    while :; do
+        now=$(states "$@")
+        waiting=''
+        while read -r name status health; do
+            [ -n "$name" ] || continue
+            case $status,$health in
+            running,healthy | running,none) ;;
+            *,unhealthy) give_up "$name" 'is unhealthy' ;;
+            exited,* | dead,* | restarting,*)
+                # the engine starts it again; once is a hiccup
+                fell="$fell $name"
+                # shellcheck disable=SC2086
+                [ "$(printf '%s\n' $fell | grep -cx "$name")" -lt 4 ] || give_up "$name" 'ends as soon as it starts'
+                waiting="$waiting $name"
+                ;;
+            *) waiting="$waiting $name" ;;
+            esac
+        done <<STATES
+$now
+STATES
+        [ -n "$waiting" ] || return 0
+        [ "$waited" -lt "$limit" ] || give_up "${waiting##* }" "is not healthy after $limit seconds"
+        [ $((waited % 15)) -ne 14 ] || say "waiting for$waiting"
+        sleep 1
+        waited=$((waited + 1))
+    done
+}
+
+# prepare_folders makes the folders that the containers keep their data in, and gives ours to the users they run as. A
+# container does it, so that whoever may use Docker may deploy.
+prepare_folders() {
+    say "data is kept in $LOCAL_VOLUME_ROOT"
+    # shellcheck disable=SC2016
+    docker run --rm --network none --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER \
+        -v "$LOCAL_VOLUME_ROOT:/v" --entrypoint sh "${NGINX_IMAGE:-nginx:stable}" -euc '
+        mkdir -p /v/mysql /v/s3 /v/tmp /v/backup /v/data/certbot/conf /v/data/certbot/www
+        # the folder itself last: what was interrupted is done again
+        for dir in /v/s3 /v/tmp; do
+            [ "$(stat -c %u $dir)" != 10001 ] || continue
+            find $dir -mindepth 1 ! -user 10001 -exec chown -h 10001:10001 {} +
+            chmod 750 $dir
+            chown 10001:10001 $dir
+        done
+        chmod 700 /v/backup
+        chown "$1" /v/backup' sh "$(id -u):$(id -g)" ||
+        die "the folders below $LOCAL_VOLUME_ROOT could not be made: is the disk full or read-only?"
+}
+
+build_images() {
+    say "building the images (the first time takes minutes)"
+    compose build || die "the images could not be built: the lines above say why (a download that failed: try again)"
+}
+
+# --- production: database ---------------------------------------------------------------------------------------------
+
+# in_database COMMAND: runs a shell command where MariaDB's programs are; $db_login in it is the account, whose password is in
+# their environment
+# shellcheck disable=SC2016
+db_login='--protocol=tcp --skip-ssl-verify-server-cert -h "${MYSQL_HOST:-127.0.0.1}" -P "${MYSQL_PORT:-3306}" -u "$MARIADB_USER"'
+in_database() {
+    if local_db; then
+        # shellcheck disable=SC2016
+        compose exec -T spi_db sh -c 'export MYSQL_PWD="$MARIADB_PASSWORD"; '"$1"
+    else
+        # shellcheck disable=SC2016
+        MARIADB_USER=$MYSQL_USER MARIADB_DATABASE=$MYSQL_DATABASE MYSQL_PWD=$MYSQL_PASSWORD \
+            docker run --rm -i --network host -e MYSQL_HOST -e MYSQL_PORT -e MARIADB_USER -e MARIADB_DATABASE -e MYSQL_PWD \
+            --entrypoint sh "${MARIADB_IMAGE:-mariadb:11.8}" -c "$1"
+    fi
+}
+
+# dump_database FILE: a consistent dump, while the database is in use; the file is there only when it is whole
+dump_database() {
+    rm -f "$1.new"
+    # the dump's last line says that it is whole, whatever became of the programs in between
+    if (umask 077 && in_database "mariadb-dump $db_login --single-transaction --quick --routines --triggers --hex-blob \"\$MARIADB_DATABASE\"" | gzip >"$1.new") &&
+        gzip -dc "$1.new" | tail -n 1 | grep -q '^-- Dump completed'; then
+        mv "$1.new" "$1"
+    else
+        rm -f "$1.new"
+        return 1
+    fi
+}
+
+# migrate_database brings the database to the version of the image that was built, after a backup. The API stands still
+# meanwhile, so that the backup lacks nothing that was acknowledged; clients wait and try again.
+migrate_database() {
+    if local_db; then
+        compose up -d --no-deps spi_db || die "the database could not be started"
+        wait_healthy spi_db
+    fi
+    tries=0
+    until answer=$(compose run --rm -T --no-deps spi_api pending 2>"$root/.build/pending.log"); do
+        tries=$((tries + 1))
+        if [ $tries -ge 5 ]; then
+            cat "$root/.build/pending.log" >&2
+            die "the database cannot be asked for its version: the lines above say why"
+        fi
+        sleep 2
+    done
+    [ "$answer" = pending ] || return 0
+    tables=$(in_database "mariadb $db_login -N -e 'SHOW TABLES' \"\$MARIADB_DATABASE\"") || die "the database does not list its tables"
+    if [ -n "$tables" ]; then
+        backup=$LOCAL_VOLUME_ROOT/backup/before-migration.$(date +%Y-%m-%d_%H-%M-%S).sql.gz
+        say "the database is of an older version: first a backup, $backup"
+        compose stop spi_api >/dev/null 2>&1 || true
+        dump_database "$backup" || die "the backup failed, and so nothing was migrated: is the disk full?"
+    fi
+    say "migrating the database"
+    compose run --rm -T --no-deps spi_api migrate ||
+        die "the migration failed: the lines above say why. Run it again; to go back, restore ${backup:-nothing: the database was empty}"
+}
+
+# --- production: commands ---------------------------------------------------------------------------------------------
+
+# start_stack builds, migrates and starts everything
+start_stack() {
+    check_settings
+    mkdir -p "$root/.build"
+    prepare_folders
+    build_images
+    migrate_database
+    # as many replicas as there are
+    replicas=$(compose ps -q spi_api | wc -l)
+    [ "$replicas" -ge 1 ] || replicas=1
+    say "starting the services"
+    compose up -d --remove-orphans --scale "spi_api=$((replicas))" || die "the services could not be started: the lines above say why"
+    wait_healthy
+}
+
+# certificate_names: the names of the certificate, the first being the one it is filed under
+certificate_names() {
+    echo "$ROOT_DOMAIN_NAME"
+    for sub in www api webapp; do echo "$sub.$ROOT_DOMAIN_NAME"; done
+    if local_s3; then echo "s3.$ROOT_DOMAIN_NAME"; fi
+}
+
+cmd_prod_init() {
+    force=''
+    case $*,$# in ,0) ;; --force,1) force=--force-renewal ;; *) misuse "prod-init takes --force and nothing else" ;; esac
+    use_stack prod
+    check_settings
+    prepare_folders
+    say "starting the web server"
+    compose up -d --no-deps spi_nginx || die "the web server could not be started: are ports ${HTTP_PORT:-80} and ${HTTPS_PORT:-443} free?"
+    wait_healthy spi_nginx
+
+    # shellcheck disable=SC2046
+    set -- $(certificate_names)
+    acme_server=${ACME_SERVER:-https://acme-v02.api.letsencrypt.org/directory}
+    say "asking $acme_server for a certificate of $*"
+    # A certificate that another authority gave (a staging one, say) is replaced. One that certbot does not know, made by
+    # hand, is put aside.
+    # shellcheck disable=SC2016
+    compose run --rm -T --no-deps --entrypoint sh certbot -euc '
+        server=$1 email=$2 force=$3 name=$4
+        shift 3
+        conf=/etc/letsencrypt/renewal/$name.conf
+        if [ -e "$conf" ]; then
+            grep -qxF "server = $server" "$conf" || force=--force-renewal
+        elif [ -e "/etc/letsencrypt/live/$name" ]; then
+            mv "/etc/letsencrypt/live/$name" "/etc/letsencrypt/live/$name.$(date +%s)"
+        fi
+        for domain; do set -- "$@" -d "$domain"; shift; done
+        exec certbot certonly --non-interactive --agree-tos --email "$email" --no-eff-email --server "$server" \
+            --webroot --webroot-path /var/www/certbot --cert-name "$name" --keep-until-expiring --renew-with-new-domains $force "$@"
+        ' sh "$acme_server" "$ADMIN_EMAIL" "$force" "$@" </dev/null ||
+        die "there is no certificate: the lines above say why. Each of these names must point here, and port 80 be open: $*"
+
+    waited=0
+    until compose exec -T spi_nginx cmp -s "/etc/letsencrypt/live/$ROOT_DOMAIN_NAME/fullchain.pem" /run/certificate/fullchain.pem; do
+        [ $waited -lt 60 ] || die "the web server does not take the new certificate: see 'sh deploy.sh logs nginx'"
+        sleep 1
+        waited=$((waited + 1))
+    done
+    say "the certificate is in use; 'sh deploy.sh prod' starts everything else"
+}
+
+cmd_prod() {
+    [ $# -eq 0 ] || misuse "prod takes no arguments"
+    use_stack prod
+    start_stack
+    say "everything is healthy: https://api.$ROOT_DOMAIN_NAME"
+    compose exec -T spi_nginx test -e "/etc/letsencrypt/live/$ROOT_DOMAIN_NAME/fullchain.pem" ||
+        say "there is no certificate yet: 'sh deploy.sh prod-init' gets one"
+}
+
+cmd_devel() {
+    [ $# -eq 0 ] || misuse "devel takes no arguments"
+    use_stack devel
+    start_stack
+    say "everything is healthy: API http://localhost:${API_PORT:-8080}, S3 http://$S3_HOST; data in $LOCAL_VOLUME_ROOT"
+}
+
+cmd_down() {
+    [ $# -eq 0 ] || misuse "down takes no arguments"
+    use_running_stack
+    say "stopping the stack ($mode); its data stays in $LOCAL_VOLUME_ROOT"
+    COMPOSE_PROFILES=db,s3 compose down --remove-orphans
+}
+
+cmd_status() {
+    [ $# -eq 0 ] || misuse "status takes no arguments"
+    use_running_stack
+    say "services ($mode)"
+    compose ps -a --format 'table {{.Service}}\t{{.Status}}\t{{.Image}}'
+    bad=$(states | grep -v -e ' running healthy$' -e ' running none$' | cut -d' ' -f1 | tr '\n' ' ')
+    [ -n "$(compose ps -q)" ] || bad='nothing is running'
+    if [ "$mode" = prod ] && [ -n "$(compose ps -q --status running certbot)" ]; then
+        say "certificates"
+        certificates=$(compose exec -T certbot certbot certificates 2>/dev/null | grep -E 'Certificate Name|Domains|Expiry Date|No certificates' || true)
+        printf '%s\n' "$certificates"
+        case $certificates in
+        *INVALID* | *'No cert'*) bad="$bad certificate" ;;
+        esac
+        renewal=$(compose exec -T certbot cat /etc/letsencrypt/sticky-pi-renewal 2>/dev/null || echo unknown)
+        say "last attempt to renew (UTC): $renewal"
+        case $renewal in failed*) bad="$bad renewal" ;; esac
+    fi
+    [ -z "$bad" ] || die "not well: $bad"
+}
+
+cmd_logs() {
+    use_running_stack
+    if [ $# -gt 0 ]; then
+        name=$(service "$1")
+        shift
+        set -- "$name" "$@"
+    fi
+    compose logs --tail 200 "$@"
+}
+
+cmd_scale() {
+    [ $# -gt 0 ] || misuse "scale takes SERVICE=N"
+    use_running_stack
+    for argument; do
+        case $argument in api=[1-9] | api=[1-9][0-9]) ;; *) misuse "scale: '$argument': write api=N, with N from 1 to 99" ;; esac
+        need_running spi_api
+        say "running ${argument#*=} of $(service "${argument%%=*}")"
+        compose up -d --no-deps --no-recreate --scale "spi_api=${argument#*=}" spi_api || die "scaling failed"
+    done
+    wait_healthy spi_api
+}
+
+cmd_mysql_prompt() {
+    use_running_stack
+    local_db || die "the database is on $MYSQL_HOST: use a client of your own"
+    need_running spi_db
+    # shellcheck disable=SC2016
+    login='export MYSQL_PWD="$MARIADB_PASSWORD"; exec mariadb '$db_login' "$@" "$MARIADB_DATABASE"'
+    if [ -t 0 ] && [ -t 1 ]; then compose exec spi_db sh -c "$login" sh "$@"; else compose exec -T spi_db sh -c "$login" sh "$@"; fi
+}
+
+# ask_password: a password that is typed twice, unseen, into the variable password
+ask_password() {
+    saved=$(stty -g)
+    trap 'stty "$saved"' EXIT
+    trap 'exit 1' HUP INT TERM
+    stty -echo
+    printf 'Password: ' >&2
+    IFS= read -r password
+    printf '\nAgain: ' >&2
+    IFS= read -r again
+    printf '\n' >&2
+    stty "$saved"
+    trap - EXIT HUP INT TERM
+    [ "$password" = "$again" ] || die "the two differ: nothing was changed"
+}
+
+cmd_user() {
+    [ $# -gt 0 ] || misuse "user takes list, add, reset or delete"
+    use_running_stack
+    need_running spi_api
+    case $1 in
+    list | delete) compose exec -T spi_api spi-api user "$@" </dev/null ;;
+    add | reset)
+        if [ -t 0 ]; then
+            ask_password
+            printf '%s\n' "$password" | compose exec -T spi_api spi-api user "$@"
+        else
+            compose exec -T spi_api spi-api user "$@"
+        fi
+        ;;
+    *) misuse "user: no such command: $1" ;;
+    esac
 }
 
 # --- Debian packages --------------------------------------------------------------------------------------------------
@@ -411,6 +896,15 @@ local) cmd_local "$@" ;;
 init) cmd_init "$@" ;;
 lint) cmd_lint "$@" ;;
 test) cmd_test "$@" ;;
+prod-init) cmd_prod_init "$@" ;;
+prod) cmd_prod "$@" ;;
+devel) cmd_devel "$@" ;;
+down) cmd_down "$@" ;;
+status) cmd_status "$@" ;;
+logs) cmd_logs "$@" ;;
+scale) cmd_scale "$@" ;;
+mysql-prompt) cmd_mysql_prompt "$@" ;;
+user) cmd_user "$@" ;;
 help | --help | -h) cmd_help ;;
 *) misuse "no such command: $command" ;;
 esac
