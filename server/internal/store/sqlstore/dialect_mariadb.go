@@ -42,7 +42,7 @@ const (
 	mariadbDialTimeout = 5 * time.Second
 	// mariadbTimeout ends the wait for a server that is dead or frozen. No query comes near it: pages are short, and locks
 	// are waited for in shorter slices.
-	mariadbTimeout = 30 * time.Second
+	mariadbTimeout = 20 * time.Second
 	// mariadbLockWait, in seconds, must stay below mariadbTimeout.
 	mariadbLockWait = "10"
 	// Connections are renewed, so that a failover, or a new address behind the name, is found.
