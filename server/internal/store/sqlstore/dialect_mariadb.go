@@ -126,7 +126,7 @@ func mariadbConfig(cfg MariaDBConfig, logger *slog.Logger, timeout time.Duration
 // driverLog passes the driver's remarks on: it writes a line for every connection that a restarted server dropped.
 type driverLog struct{ *slog.Logger }
 
-func (l driverLog) Print(v ...any) { l.Debug("database driver: " + fmt.Sprint(v...)) }
+func (l driverLog) Print(v ...any) { l.Debug("database driver", "says", fmt.Sprint(v...)) }
 
 // mariadbDevices goes from device to device in one round trip. SELECT DISTINCT does so only where the statistics are fresh,
 // and else reads the whole index, as does a recursive query like SQLite's. The line feed cannot be part of a device.

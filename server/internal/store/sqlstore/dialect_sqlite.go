@@ -57,7 +57,7 @@ func OpenSQLite(path string, logger *slog.Logger) (*Store, error) {
 		},
 	}
 	// The writer makes the file and switches it to WAL, which readers could not.
-	if err := write.Ping(); err != nil {
+	if err := write.PingContext(context.Background()); err != nil {
 		return nil, errors.Join(s.fail(context.Background(), err, "opening", "the database file"), s.Close())
 	}
 	return s, nil

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -108,8 +109,8 @@ func fillOld(t *testing.T, db *sql.DB, schema string) {
 		('2020-01-03 00:00:00', NULL, `+by("Ann")+`, 12, 'zoé', NULL, '$6$y', 0, 1)`)
 	r := rand.New(rand.NewPCG(5, 6))
 	for i := range oldImages {
-		columns, values := "id, device, datetime, md5, device_version, width, height, alt, lat, lng, temp, hum, no_flash_exposure_time, no_flash_bv", ""
-		values = fmt.Sprintf("'2020-06-21 00:00:%02d', '0.0.1', %s, %d, '5C17%04x', '2020-06-20 21:33:24', '9e6e908d9c29d332b511f8d5121857f8', %s, 2592, 1944, %s, %s",
+		columns := "id, device, datetime, md5, device_version, width, height, alt, lat, lng, temp, hum, no_flash_exposure_time, no_flash_bv"
+		values := fmt.Sprintf("'2020-06-21 00:00:%02d', '0.0.1', %s, %d, '5C17%04x', '2020-06-20 21:33:24', '9e6e908d9c29d332b511f8d5121857f8', %s, 2592, 1944, %s, %s",
 			i, by([]string{"spi", "Ann"}[i%2]), 3*i+2, i/2*2+i%2*4096, []string{"NULL", "'3.1.0'"}[i%2],
 			[]string{"NULL, NULL, NULL", "-97, 49.261420, -123.250880"}[i/2%2],
 			[]string{"21.9, 76.8, 0.023646, 2.36", "NULL, NULL, 5.40226, -1.5", "-999, 0, 0, 100", fmt.Sprintf("%.4g, %.6g, %.6g, %.3g", 40*r.Float64(), 100*r.Float64(), r.Float64()/1000, 10*r.Float64()-5)}[i%4])
@@ -143,7 +144,7 @@ func dump(t *testing.T, db *sql.DB) map[string][]map[string]string {
 		numeric := make(map[string]bool)
 		for _, n := range names {
 			value, as := "CAST(`"+n[0]+"` AS CHAR)", n[0]
-			numeric[n[0]] = strings.Contains("float double decimal smallint int tinyint", n[1])
+			numeric[n[0]] = slices.Contains([]string{"float", "double", "decimal", "smallint", "int", "tinyint"}, n[1])
 			if as == "api_user_id" {
 				as = "api_user"
 				if n[1] == "int" {
@@ -177,7 +178,7 @@ func dump(t *testing.T, db *sql.DB) map[string][]map[string]string {
 			}
 			all[table] = append(all[table], row)
 		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil { //nolint:sqlclosecheck // one of several, closed before the next is opened
 			t.Fatal(err)
 		}
 	}

@@ -125,7 +125,7 @@ func (s *Store) inTxOn(ctx context.Context, db beginner, operation, table string
 		if attempt == maxAttempts || ctx.Err() != nil || !s.dialect.classify(err).again {
 			return s.fail(ctx, err, operation, table)
 		}
-		pause := time.NewTimer(time.Duration(attempt) * time.Duration(5+rand.IntN(20)) * time.Millisecond)
+		pause := time.NewTimer(time.Duration(attempt) * time.Duration(5+rand.IntN(20)) * time.Millisecond) //nolint:gosec // no secret
 		select {
 		case <-pause.C:
 		case <-ctx.Done():

@@ -369,7 +369,7 @@ func testCallbacks(t *testing.T, s store.Store) {
 			}
 			return nil
 		})
-		if err != stop || calls != 3 {
+		if !errors.Is(err, stop) || calls != 3 {
 			t.Errorf("%s: %d calls, error %v", name, calls, err)
 		}
 		// Many replies at once, each of which asks the store again, must not wait for each other's connections.
@@ -435,7 +435,7 @@ func testDeleteImagesFails(t *testing.T, s store.Store) {
 		t.Error("reported as deleted")
 		return nil
 	})
-	if err != away {
+	if !errors.Is(err, away) {
 		t.Errorf("%v, want the callback's error as it is", err)
 	}
 	equal(t, byKeys(t, s, keys...), []store.Image{image})
