@@ -193,7 +193,6 @@ type annotationID struct{ id, image int64 }
 
 // annotationsOf finds the annotations of the images. Only an index is read.
 func (s *Store) annotationsOf(ctx context.Context, images []int64) (found []annotationID, err error) {
-	//nolint:gosec // of constants
 	rows, err := s.read.QueryContext(ctx, "SELECT id, parent_image_id FROM uid_annotations"+s.dialect.useIndex("annotation_id")+
 		" WHERE parent_image_id IN ("+placeholders(len(images))+")", anys(images)...)
 	if err != nil {
@@ -306,7 +305,7 @@ func (r *annotationReader) read(ctx context.Context, where string, numbers []int
 	if r.withJSON {
 		columns += ", json"
 	}
-	rows, err := r.s.read.QueryContext(ctx, "SELECT "+columns+" FROM uid_annotations"+where+" IN ("+placeholders(len(numbers))+")", anys(numbers)...) //nolint:gosec // of constants
+	rows, err := r.s.read.QueryContext(ctx, "SELECT "+columns+" FROM uid_annotations"+where+" IN ("+placeholders(len(numbers))+")", anys(numbers)...)
 	if err != nil {
 		return nil, 0, err
 	}

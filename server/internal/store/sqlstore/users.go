@@ -172,7 +172,7 @@ func (s *Store) DeleteUsers(ctx context.Context, match func(*store.User) bool, k
 			if err := s.endLeases(ctx, tx, ids[:n]); err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, "DELETE FROM users WHERE id IN ("+placeholders(n)+")", ids[:n]...); err != nil { //nolint:gosec // of constants
+			if _, err := tx.ExecContext(ctx, "DELETE FROM users WHERE id IN ("+placeholders(n)+")", ids[:n]...); err != nil {
 				return err
 			}
 			ids = ids[n:]
@@ -204,7 +204,7 @@ func (s *Store) updateHash(ctx context.Context, hash, where string, args ...any)
 		return false, err
 	}
 	err = s.inTx(ctx, "writing", "table users", func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, "UPDATE users SET password_hash = ? WHERE "+where, append([]any{hash}, args...)...) //nolint:gosec // of constants
+		result, err := tx.ExecContext(ctx, "UPDATE users SET password_hash = ? WHERE "+where, append([]any{hash}, args...)...)
 		if err != nil {
 			return err
 		}

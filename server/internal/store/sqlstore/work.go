@@ -82,7 +82,7 @@ func (s *Store) enterImage(ctx context.Context, tx *sql.Tx, id int64, i *store.I
 
 // endLeases lets the images that those users have leased wait again.
 func (s *Store) endLeases(ctx context.Context, tx *sql.Tx, users []any) error {
-	_, err := tx.ExecContext(ctx, "UPDATE uid_intents"+s.dialect.useIndex("intent_lease")+" SET "+unleased+" WHERE lease_until IS NOT NULL AND lease_user IN ("+placeholders(len(users))+")", users...) //nolint:gosec // of constants
+	_, err := tx.ExecContext(ctx, "UPDATE uid_intents"+s.dialect.useIndex("intent_lease")+" SET "+unleased+" WHERE lease_until IS NOT NULL AND lease_user IN ("+placeholders(len(users))+")", users...)
 	return err
 }
 
