@@ -415,7 +415,7 @@ states() {
 
 give_up() {
     say "$1 $2; the end of its log:" >&2
-    compose logs --no-color --tail 40 "$1" >&2 || true
+    compose logs --no-color --tail 40 "$1" 2>&1 | tr -d '\033' | sed 's/^\[2K//' >&2
     die "the stack is not healthy: $1 $2"
 }
 
@@ -635,7 +635,8 @@ cmd_status() {
         certificates=$(compose exec -T certbot certbot certificates 2>/dev/null | grep -E 'Certificate Name|Domains|Expiry Date|No certificates' || true)
         printf '%s\n' "$certificates"
         case $certificates in
-        *INVALID* | *'No cert'*) bad="$bad certificate" ;;
+        # renewed when 30 days are left: fewer than 10 mean that it fails
+        *INVALID* | *'No cert'* | *'VALID: '[1-9]' day'* | *hour*) bad="$bad certificate" ;;
         esac
         renewal=$(compose exec -T certbot cat /etc/letsencrypt/sticky-pi-renewal 2>/dev/null || echo unknown)
         say "last attempt to renew (UTC): $renewal"

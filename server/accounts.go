@@ -106,7 +106,7 @@ func (u *Users) Delete(ctx context.Context, username string) error {
 
 func (u *Users) byName(ctx context.Context, username string) (store.User, error) {
 	user, err := u.db.UserByName(ctx, username)
-	if spi.CodeOf(err) == spi.CodeNotFound {
+	if err != nil && spi.CodeOf(err) == spi.CodeNotFound {
 		return user, spi.Errorf(spi.CodeNotFound, "there is no user %q", username)
 	}
 	return user, err
