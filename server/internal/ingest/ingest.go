@@ -176,43 +176,17 @@ func (s *Service) put(ctx context.Context, file File, user string) (store.Image,
 
 const contentType = "image/jpeg"
 
-// putOriginal puts the file where no object is, or where one lies that no row speaks of: the caller holds the claim, so
-// that it can only have been left by an upload that did not end well.
+// putOriginal puts the file under the claim.
 func (s *Service) putOriginal(ctx context.Context, image *store.Image, data []byte, sum [md5.Size]byte) error {
 	key := Key(image.Device, image.Datetime, spi.FullImage)
-	// Each turn but the last fails only where the object changes under it.
-	const turns = 4
-	var err error
-	for range turns {
-		err = s.c.Blob.Put(ctx, key, data, blob.Put{ContentType: contentType, MD5: sum, IfAbsent: true})
-		if err == nil || spi.CodeOf(err) != spi.CodeConflict {
-			return err
-		}
-		var left blob.Info
-		left, err = s.c.Blob.Head(ctx, key)
-		switch {
-		case err == nil:
-		case spi.CodeOf(err) == spi.CodeNotFound:
-			continue
-		default:
-			return err
-		}
-		if left.Size == int64(len(data)) && strings.EqualFold(left.ETag, image.MD5) {
-			return nil
-		}
-		// A claim can be lost with the connection that holds it. The row that another may have committed since then is
-		// looked for once more before anything is replaced.
+	return blob.PutClaimed(ctx, s.c.Blob, key, data, blob.Put{ContentType: contentType, MD5: sum}, func(ctx context.Context, left blob.Info) error {
 		if err := s.checkAbsent(ctx, image); err != nil {
 			return err
 		}
 		s.c.Logger.WarnContext(ctx, "replacing an object without a row, left by an upload that failed",
 			"key", key, "size", left.Size, "etag", left.ETag, "modified", left.Modified)
-		err = s.c.Blob.Put(ctx, key, data, blob.Put{ContentType: contentType, MD5: sum, IfETag: left.ETag})
-		if err == nil || spi.CodeOf(err) != spi.CodeConflict && spi.CodeOf(err) != spi.CodeNotFound {
-			return err
-		}
-	}
-	return spi.Wrap(spi.CodeUnavailable, err, "others are writing the same image: send it again")
+		return nil
+	})
 }
 
 func (s *Service) putThumbnail(ctx context.Context, image *store.Image, what spi.What, data []byte) error {

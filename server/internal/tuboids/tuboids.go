@@ -10,10 +10,8 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // the protocol's and S3's checksum, not a signature
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/blob"
@@ -133,40 +131,19 @@ func row(u Upload) (store.Tuboid, error) {
 // only have been left by an upload that did not end well.
 func (s *Service) putObject(ctx context.Context, t *store.Tuboid, part Part, data []byte) error {
 	key := Key(t.TuboidID, part)
-	sum := md5.Sum(data) //nolint:gosec // see the import
-	how := blob.Put{ContentType: part.contentType(), MD5: sum, IfAbsent: true}
-	// Each turn but the last fails only where the object changes under it.
-	const turns = 4
-	var err error
-	for range turns {
-		err = s.c.Blob.Put(ctx, key, data, how)
-		if err == nil || spi.CodeOf(err) != spi.CodeConflict && (how.IfETag == "" || spi.CodeOf(err) != spi.CodeNotFound) {
+	how := blob.Put{ContentType: part.contentType(), MD5: md5.Sum(data)} //nolint:gosec // see the import
+	return blob.PutClaimed(ctx, s.c.Blob, key, data, how, func(ctx context.Context, left blob.Info) error {
+		there, err := s.c.Store.TuboidsByName(ctx, []string{t.TuboidID})
+		if err != nil {
 			return err
-		}
-		left, headErr := s.c.Blob.Head(ctx, key)
-		switch {
-		case headErr != nil && spi.CodeOf(headErr) == spi.CodeNotFound:
-			how.IfAbsent, how.IfETag = true, ""
-			continue
-		case headErr != nil:
-			return headErr
-		case left.Size == int64(len(data)) && strings.EqualFold(left.ETag, hex.EncodeToString(sum[:])):
-			return nil
-		}
-		// A claim can be lost with the connection that holds it. The row that another may have committed since then is
-		// looked for once more before anything is replaced.
-		there, lookErr := s.c.Store.TuboidsByName(ctx, []string{t.TuboidID})
-		if lookErr != nil {
-			return lookErr
 		}
 		if len(there) > 0 {
 			return spi.Errorf(spi.CodeConflict, "the tuboid is there already; nothing was overwritten")
 		}
 		s.c.Logger.WarnContext(ctx, "replacing an object without a row, left by an upload that failed",
 			"key", key, "size", left.Size, "etag", left.ETag, "modified", left.Modified)
-		how.IfAbsent, how.IfETag = false, left.ETag
-	}
-	return spi.Wrap(spi.CodeUnavailable, err, "others are writing the same tuboid: send it again")
+		return nil
+	})
 }
 
 // about puts what an error is about before its message.
