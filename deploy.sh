@@ -34,6 +34,7 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
               --bind ADDR   the address to listen on (127.0.0.1: this machine only)
   init      write .secret.env with strong random secrets; an existing one is checked and never changed
   on a server, with Docker (.env and .secret.env are the settings):
+  doctor            check this machine and the settings; a line for each, FAIL with what to do; exit 1 on a failure
   prod-init         get the HTTPS certificates; again at any time, --force: even if those there are valid
   prod              build and start, or update, everything; data stays, and is backed up before a migration
   devel             the same on plain HTTP at localhost, with data of its own
@@ -42,6 +43,11 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
   logs [SERVICE]    the end of the logs: api, nginx, db, s3, certbot; -f: follow
   scale api=N       so many replicas of the API
   mysql-prompt      a MariaDB shell
+  mysql-backup [DIR]       dump the database into this (or that) folder, while it is in use
+  mysql-restore FILE       put such a dump in the place of the database's content; asks, or takes --yes
+  verify-backup FILE       restore a dump into a throw-away server and compare
+  s3-backup DIR            copy what is new in the bucket into a folder; interrupted, it goes on
+  s3-restore DIR           put what the bucket lacks back from there; asks, or takes --yes
   user list         the accounts
   user add NAME     make one; [--admin | --read-only] [--email ADDRESS]; asks for the password, or reads it from a pipe
   user reset NAME   give it a new password
@@ -710,6 +716,587 @@ cmd_user() {
     esac
 }
 
+# --- production: backups ----------------------------------------------------------------------------------------------
+
+# confirm QUESTION: goes on if --yes was given, or the question is answered so
+confirm() {
+    [ -z "$yes" ] || return 0
+    [ -t 0 ] || die "$1 Without a terminal to answer at, --yes has to say so: nothing was changed"
+    printf '%s [yes/no] ' "$1"
+    IFS= read -r answer || answer=no
+    [ "$answer" = yes ] || die "nothing was changed"
+}
+
+# one_and_yes NAME ARGUMENTS: the one argument that a command takes, into the variable given, and whether --yes is there
+one_and_yes() {
+    what=$1 given='' yes=''
+    shift
+    for argument; do
+        case $argument in
+        --yes) yes=yes ;;
+        -*) misuse "$what: no such option: $argument" ;;
+        *)
+            [ -z "$given" ] || misuse "$what takes one argument and --yes"
+            given=$argument
+            ;;
+        esac
+    done
+    [ -n "$given" ] || misuse "$what: an argument is missing"
+}
+
+# cleaned_up: takes away what a command leaves half done, however it ends; commands set what that is
+leftovers='' container='' api_stopped=''
+cleaned_up() {
+    trap - EXIT HUP INT TERM
+    if [ -n "$leftovers" ]; then rm -rf "$leftovers" "$leftovers".*; fi
+    if [ -n "$container" ]; then docker rm -fv "$container" >/dev/null 2>&1 || true; fi
+    if [ -n "$api_stopped" ]; then
+        say "starting the API again"
+        compose start spi_api >/dev/null 2>&1 || say "the API could not be started: run 'sh deploy.sh $mode'" >&2
+    fi
+}
+clean_up_at_the_end() {
+    trap cleaned_up EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+}
+
+# look_into_dump: reads a dump; writes a line "TABLE ROWS" for each table, and a line "! WHY" where it must not be restored.
+# A row is an opening bracket outside of the quotes; line ends inside of them are escaped, so that a statement begins a line.
+look_into_dump() {
+    LC_ALL=C awk '
+        /^(USE |CREATE DATABASE)/ { print "! it is of whole databases, and not of one" }
+        /^CREATE TABLE / { split($0, part, "`"); if (!(part[2] in rows)) rows[part[2]] = 0 }
+        /^INSERT / { split($0, part, "`"); table = part[2]; sub(/^INSERT [^(]*VALUES/, ""); inside = 1 }
+        inside {
+            gsub(/\\./, "")
+            gsub(/\047[^\047]*\047/, "")
+            rows[table] += gsub(/\(/, "")
+            if (/;[ \t]*$/) inside = 0
+        }
+        { last = $0 }
+        END {
+            if (last !~ /^-- Dump completed/) print "! it is cut short: its last line is missing"
+            if (!("images" in rows) || !("users" in rows)) print "! it is not of a Sticky Pi database: it lacks the tables images and users"
+            for (table in rows) print table, rows[table]
+        }' | LC_ALL=C sort
+}
+
+# why_not FINDINGS: what look_into_dump has against a dump
+why_not() { printf '%s\n' "$1" | sed -n '1s/^! //p'; }
+
+cmd_mysql_backup() {
+    [ $# -le 1 ] || misuse "mysql-backup takes a folder or nothing"
+    dir=$(CDPATH='' cd -- "${1:-.}" 2>/dev/null && pwd -P) || die "there is no folder $1"
+    [ -w "$dir" ] || die "$dir cannot be written: name a folder of yours"
+    use_running_stack
+    if local_db; then need_running spi_db; fi
+    umask 077
+    leftovers=$dir/.spi_db.dump.$$
+    clean_up_at_the_end
+    say "backing up the database $MYSQL_DATABASE"
+    dump_database "$leftovers" || die "the backup failed, and nothing is left of it: is the disk full? does the database answer?"
+    rows=$(gzip -dc "$leftovers" | look_into_dump)
+    case $rows in !*) die "the dump cannot be used: $(why_not "$rows")" ;; esac
+    sum=$(sha256sum <"$leftovers") && sum=${sum%% *}
+    number=1
+    while :; do
+        name=spi_db.dump.$(date +%Y-%m-%d)
+        [ $number -eq 1 ] || name=$name-$number
+        name=$name.sql.gz
+        number=$((number + 1))
+        if [ -e "$dir/$name" ] || [ -e "$dir/$name.sha256" ]; then continue; fi
+        # sha256sum -c passes over comments
+        { printf '%s  %s\n' "$sum" "$name" && printf '%s\n' "$rows" | sed 's/^/# rows: /'; } >"$leftovers.sha256" ||
+            die "the backup failed, and nothing is left of it: is the disk full?"
+        # a link, unlike a move, never replaces a file that was made meanwhile; not every file system has links
+        if ln "$leftovers" "$dir/$name" 2>/dev/null || { [ ! -e "$dir/$name" ] && mv "$leftovers" "$dir/$name"; }; then
+            mv "$leftovers.sha256" "$dir/$name.sha256"
+            break
+        fi
+    done
+    say "$dir/$name is written and whole: $(printf '%s\n' "$rows" | awk '{ n += $2 } END { print n " rows in " NR " tables" }')"
+}
+
+# check_backup FILE: refuses what must not be restored; sets rows
+check_backup() {
+    { [ -f "$1" ] && [ -r "$1" ]; } || die "$1 cannot be read"
+    if [ -e "$1.sha256" ]; then
+        wanted=$(sed -n '1s/[[:space:]].*//p' "$1.sha256")
+        sum=$(sha256sum <"$1")
+        [ "${sum%% *}" = "$wanted" ] || die "$1 is not what was backed up: its SHA-256 is not the one of $1.sha256"
+        say "its SHA-256 is right"
+    else
+        say "there is no $1.sha256: whether the file is whole is all that can be checked"
+    fi
+    gzip -t "$1" 2>/dev/null || die "$1 is cut short, or was never written by mysql-backup: it is no whole gzip file"
+    rows=$(gzip -dc "$1" | look_into_dump)
+    case $rows in !*) die "$1 is refused: $(why_not "$rows")" ;; esac
+    if noted=$(sed -n 's/^# rows: //p' "$1.sha256" 2>/dev/null) && [ -n "$noted" ] && [ "$noted" != "$rows" ]; then
+        die "$1 is refused: it does not hold the rows that $1.sha256 lists"
+    fi
+    say "it is whole: $(printf '%s\n' "$rows" | awk '{ n += $2 } END { print n " rows in " NR " tables" }')"
+}
+
+# count_query DATABASE ROWS: SQL that counts what ROWS lists
+count_query() {
+    printf '%s\n' "$2" | awk -v db="$1" '{ printf "%sSELECT \047%s\047, COUNT(*) FROM `%s`.`%s`", (NR > 1 ? " UNION ALL " : ""), $1, db, $1 }'
+    echo ';'
+}
+
+# sql: SQL on the standard input, as the stack's user
+sql() { in_database "mariadb $db_login -N -B --max-allowed-packet=64M $*"; }
+
+tables_of() {
+    echo "SELECT table_name FROM information_schema.tables WHERE table_schema = '$1' AND table_type = 'BASE TABLE';" | sql
+}
+
+# moves FROM TO TABLES: the parts of a RENAME TABLE
+moves() { printf '%s\n' "$3" | awk -v from="$1" -v to="$2" 'NF { printf ", `%s`.`%s` TO `%s`.`%s`", from, $1, to, $1 }'; }
+
+# allow_scratch lets the stack's user make the two databases that a restore needs. The image gives it only its own, and root's
+# password of an older data folder may be forgotten: then the database is started once without asking for any.
+allow_scratch() {
+    try="CREATE DATABASE IF NOT EXISTS \`$scratch\`; DROP DATABASE \`$scratch\`; CREATE DATABASE IF NOT EXISTS \`$before\`;"
+    if echo "$try" | sql 2>/dev/null; then return; fi
+    account=$(echo 'SELECT CURRENT_USER();' | sql) || die "the database does not answer"
+    # in GRANT an underscore stands for any character
+    grants=''
+    for name in "$scratch" "$before"; do
+        grants="${grants}GRANT ALL ON \`$(printf '%s' "$name" | sed 's/_/\\_/g')\`.* TO '${account%@*}'@'${account##*@}'; "
+    done
+    local_db || die "the user $MYSQL_USER may not make the databases that a restore needs. Have the database's administrator run: $grants"
+    # shellcheck disable=SC2016
+    if ! echo "$grants" | compose exec -T spi_db sh -c 'MYSQL_PWD="$MARIADB_ROOT_PASSWORD" exec mariadb -u root' 2>/dev/null; then
+        say "root's password is not known: the database is started for a moment without asking for any, and without a network"
+        compose stop spi_db
+        container=$COMPOSE_PROJECT_NAME-grant
+        compose run -d --no-deps --name "$container" spi_db mariadbd --skip-grant-tables --skip-networking >/dev/null
+        tries=0
+        until docker exec "$container" mariadb -e 'SELECT 1' >/dev/null 2>&1; do
+            tries=$((tries + 1))
+            [ $tries -lt 300 ] || die "the database did not come up: see 'sh deploy.sh logs db'"
+            sleep 1
+        done
+        granted=yes
+        echo "FLUSH PRIVILEGES; $grants" | docker exec -i "$container" mariadb || granted=''
+        docker stop -t 120 "$container" >/dev/null
+        docker rm -v "$container" >/dev/null
+        container=''
+        compose up -d --no-deps spi_db
+        wait_healthy spi_db
+        [ -n "$granted" ] || die "the user $MYSQL_USER could not be given the right to make databases: nothing was changed"
+    fi
+    echo "$try" | sql || die "the user $MYSQL_USER still may not make databases: nothing was changed"
+}
+
+cmd_mysql_restore() {
+    one_and_yes mysql-restore "$@"
+    dump=$given
+    check_backup "$dump"
+    use_running_stack
+    if local_db; then need_running spi_db; fi
+    confirm "Replace everything in the database $MYSQL_DATABASE by what $dump holds?"
+    scratch=${MYSQL_DATABASE}_restore before=${MYSQL_DATABASE}_before_restore
+    clean_up_at_the_end
+    if [ -n "$(compose ps -q --status running spi_api)" ]; then
+        say "stopping the API; clients wait and try again"
+        compose stop spi_api || die "the API could not be stopped: nothing was changed"
+        api_stopped=yes
+    fi
+    allow_scratch
+    [ -z "$(tables_of "$before")" ] ||
+        die "the database $before holds what was there before a restore that was interrupted: look at it with 'sh deploy.sh mysql-prompt', then DROP DATABASE \`$before\`"
+
+    say "restoring into the database $scratch"
+    like=$(echo "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = '$MYSQL_DATABASE';" | sql) ||
+        die "the database does not answer: nothing was changed"
+    like=$(printf '%s\n' "$like" | awk '{ print "CHARACTER SET " $1 " COLLATE " $2 }')
+    { echo "DROP DATABASE IF EXISTS \`$scratch\`; CREATE DATABASE \`$scratch\` $like;" | sql &&
+        gzip -dc "$dump" | sql "'$scratch'"; } || { drop_database "$scratch"; die "the restore failed: the data is as it was, and the lines above say why"; }
+    counted=$(count_query "$scratch" "$rows" | sql | tr '\t' ' ' | LC_ALL=C sort)
+    if [ "$counted" != "$rows" ]; then
+        drop_database "$scratch"
+        die "the restore failed: the backup holds other numbers of rows than arrived; the data is as it was"
+    fi
+
+    say "every row is there; putting the restored tables in the place of the others"
+    old=$(tables_of "$MYSQL_DATABASE") || die "the database does not answer: the data is as it was"
+    new=$(tables_of "$scratch") || die "the database does not answer: the data is as it was"
+    swap=$(moves "$MYSQL_DATABASE" "$before" "$old")$(moves "$scratch" "$MYSQL_DATABASE" "$new")
+    echo "SET foreign_key_checks = 0; RENAME TABLE ${swap#, };" | sql || { drop_database "$scratch"; die "the tables could not be renamed: the data is as it was"; }
+
+    migrate_restored || {
+        back=$(moves "$MYSQL_DATABASE" "$scratch" "$(tables_of "$MYSQL_DATABASE")")$(moves "$before" "$MYSQL_DATABASE" "$old")
+        echo "SET foreign_key_checks = 0; RENAME TABLE ${back#, };" | sql ||
+            die "the migration failed, and so did putting the data back: it is in the database $before"
+        drop_database "$scratch"
+        die "the restored data could not be migrated: the data is as it was before, and the lines above say why"
+    }
+    drop_database "$scratch"
+    drop_database "$before"
+    say "restored: $(printf '%s\n' "$rows" | awk '{ printf "%s%s %s", (NR > 1 ? ", " : ""), $2, $1 }')"
+}
+
+drop_database() { echo "DROP DATABASE IF EXISTS \`$1\`;" | sql || say "the database $1 could not be dropped: do it with 'sh deploy.sh mysql-prompt'" >&2; }
+
+# migrate_restored brings what was restored to the version of the API, if there is one here
+migrate_restored() {
+    if ! docker image inspect "$(compose config --images 2>/dev/null | grep '/api:')" >/dev/null 2>&1; then
+        say "the API is not built yet: 'sh deploy.sh $mode' migrates the database, if that has to be"
+        return 0
+    fi
+    say "migrating, if the backup is of an older version"
+    compose run --rm -T --no-deps spi_api migrate </dev/null
+}
+
+# a dump's rows, one a line, as mariadb-dump writes them
+rows_only() { grep '^(' | sed 's/[,;]$//'; }
+
+cmd_verify_backup() {
+    one_and_yes verify-backup "$@"
+    dump=$given
+    check_backup "$dump"
+    load_settings
+    have docker || die "Docker is needed: see https://docs.docker.com/engine/install/"
+    container=spi-verify-$$
+    clean_up_at_the_end
+    say "restoring it into a database server of its own, which is thrown away afterwards"
+    docker run -d --name $container --network none -e MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=1 -e MARIADB_DATABASE=scratch \
+        "${MARIADB_IMAGE:-mariadb:11.8}" --max-allowed-packet=64M --innodb-flush-log-at-trx-commit=0 >/dev/null || die "the server could not be started"
+    tries=0
+    until docker exec $container mariadb --protocol=tcp -h 127.0.0.1 -u root -e 'SELECT 1' >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        [ $tries -lt 300 ] || die "the server did not come up: $(docker logs --tail 3 $container 2>&1)"
+        sleep 1
+    done
+    gzip -dc "$dump" | docker exec -i $container mariadb -u root --max-allowed-packet=64M scratch || die "$dump cannot be restored: the lines above say why"
+    counted=$(count_query scratch "$rows" | docker exec -i $container mariadb -u root -N -B | tr '\t' ' ' | LC_ALL=C sort)
+    [ "$counted" = "$rows" ] || die "$dump is wrong: other numbers of rows arrived than it holds"
+    say "the number of rows of every table is right"
+    # dumps of older programs have many rows on a line
+    wanted=$(gzip -dc "$dump" | rows_only | sha256sum)
+    if [ "$(gzip -dc "$dump" | rows_only | wc -l)" -eq "$(printf '%s\n' "$rows" | awk '{ n += $2 } END { print n }')" ]; then
+        sum=$(docker exec $container mariadb-dump -u root --single-transaction --quick --hex-blob --max-allowed-packet=64M scratch | rows_only | sha256sum)
+        [ "$sum" = "$wanted" ] || die "$dump is wrong: what was restored is not what it holds"
+        say "the content of every row is right"
+    else
+        say "the content of the rows was not compared: the dump was made by another program"
+    fi
+    say "$dump can be restored"
+}
+
+# copy_bucket COMMAND DIR ARGUMENTS: runs a command of the API's program on a folder of this machine, as its owner
+copy_bucket() {
+    what=$1 dir=$2
+    shift 2
+    if local_s3; then need_running spi_s3; fi
+    terminal=-T
+    if [ -t 0 ] && [ -t 2 ]; then terminal=''; fi
+    # $terminal is an option or nothing
+    # shellcheck disable=SC2086
+    compose run --rm $terminal --no-deps --user "$(id -u):$(id -g)" -v "$dir:/backup" spi_api "$what" "$@" /backup
+}
+
+cmd_s3_backup() {
+    one_and_yes s3-backup "$@"
+    (umask 077 && mkdir -p -- "$given") || die "$given cannot be made: name a folder of yours"
+    dir=$(CDPATH='' cd -- "$given" && pwd -P)
+    use_running_stack
+    say "copying what is new in the bucket $S3_BUCKET_NAME of $S3_HOST into $dir"
+    copy_bucket s3-backup "$dir" || die "not everything is copied: the lines above say why; the same command goes on from here"
+}
+
+cmd_s3_restore() {
+    one_and_yes s3-restore "$@"
+    dir=$(CDPATH='' cd -- "$given" 2>/dev/null && pwd -P) || die "there is no folder $given"
+    [ -d "$dir/objects" ] || die "$dir is no backup of a bucket: it has no folder objects"
+    use_running_stack
+    confirm "Put the objects of $dir into the bucket $S3_BUCKET_NAME of $S3_HOST, over those that differ?"
+    say "copying what the bucket $S3_BUCKET_NAME of $S3_HOST lacks"
+    copy_bucket s3-restore "$dir" || die "not everything is restored: the lines above say why; the same command goes on from here"
+}
+
+# --- production: doctor -----------------------------------------------------------------------------------------------
+
+good() { printf 'ok    %s\n' "$*"; }
+left_out() { printf 'skip  %s\n' "$*"; }
+bad() {
+    printf 'FAIL  %s\n' "$*"
+    faults=$((faults + 1))
+}
+
+doctor_tools() {
+    lacking=''
+    for program in awk date df find gzip sed sha256sum; do have $program || lacking="$lacking $program"; done
+    if [ -z "$lacking" ]; then good "programs: all are there"; else bad "programs:$lacking missing: install them"; fi
+    engine=''
+    # need_compose ends the shell that it runs in
+    if why=$( (need_compose) 2>&1); then
+        engine=yes
+        need_compose
+        good "docker: engine $(docker version --format '{{.Server.Version}}' 2>/dev/null), compose $version"
+    else
+        bad "docker: ${why#deploy.sh: }"
+    fi
+}
+
+doctor_files() {
+    for file in .env .secret.env; do
+        path=$root/$file
+        if [ ! -e "$path" ]; then
+            case $file in
+            .env) bad "$file: $path is missing: get it back (git checkout .env)" ;;
+            *) bad "$file: $path is missing: 'sh deploy.sh init' writes it" ;;
+            esac
+        elif [ ! -r "$path" ]; then
+            bad "$file: $path cannot be read: run this as its owner"
+        else
+            broken=$(grep -n -v -E '^[[:space:]]*(#.*)?$|^[[:space:]]*(export[[:space:]]+)?[A-Za-z_][A-Za-z0-9_]*=([^[:space:]].*)?$' "$path" | cut -d: -f1 | tr '\n' ' ')
+            if [ -n "$broken" ]; then
+                bad "$file: line ${broken% } of $path: write NAME=value, without spaces around the ="
+            else
+                good "$file: $path is well-formed"
+            fi
+        fi
+    done
+    path=$root/.secret.env
+    [ -e "$path" ] || return 0
+    if [ -n "$(find -L "$path" \( -perm -004 -o -perm -040 -o -perm -002 -o -perm -020 \))" ]; then
+        bad ".secret.env: other users can read or change $path: chmod 600 $path"
+    else
+        good ".secret.env: nobody else can read it"
+    fi
+}
+
+doctor_settings() {
+    before=$faults
+    case $ROOT_DOMAIN_NAME in
+    '' | example.org | *.example.org) bad "ROOT_DOMAIN_NAME is '$ROOT_DOMAIN_NAME', which only stands for yours: write your domain into $root/.env" ;;
+    *[!a-z0-9.-]* | .* | *..* | *. | *-.* | -*) bad "ROOT_DOMAIN_NAME is '$ROOT_DOMAIN_NAME': write a domain in small letters, such as pi.example.net, into $root/.env" ;;
+    esac
+    for name in $secret_names; do
+        value=$(eval "printf '%s' \"\${$name:-}\"")
+        case $name,$value in
+        *,) bad "$name is not set: add a line $name=value to $root/.secret.env (.secret.env.example explains it)" ;;
+        S3_ACCESS_KEY,*[[:space:]]* | S3_PRIVATE_KEY,*[[:space:]]*) bad "$name has a space in it: copy it again into $root/.secret.env" ;;
+        S3_BUCKET_NAME,*[!a-z0-9.-]* | S3_BUCKET_NAME,? | S3_BUCKET_NAME,??)
+            bad "S3_BUCKET_NAME is '$value': 3 to 63 small letters, digits, hyphens and dots, in $root/.secret.env" ;;
+        S3_HOST,*/*) bad "S3_HOST is '$value': write the host's name alone, such as s3.\${ROOT_DOMAIN_NAME}, into $root/.secret.env" ;;
+        ADMIN_EMAIL,*@*.*) ;;
+        ADMIN_EMAIL,*) bad "ADMIN_EMAIL is '$value', which is no address: write a mailbox that somebody reads into $root/.secret.env" ;;
+        SECRET_API_KEY,* | MYSQL_PASSWORD,* | API_ADMIN_PASSWORD,* | UID_PASSWORD,*)
+            [ ${#value} -ge 11 ] || bad "$name is shorter than 11 characters: write a longer one into $root/.secret.env" ;;
+        esac
+    done
+    for name in API_PORT WEBAPP_PORT METRICS_PORT MYSQL_PORT MYSQL_MAX_CONNECTIONS; do
+        value=$(eval "printf '%s' \"\${$name:-}\"")
+        case $value in
+        *[!0-9]* | ??????*) bad "$name is '$value': write a number into $root/.env" ;;
+        esac
+    done
+    for name in DEBUG DEVEL TESTING; do
+        value=$(eval "printf '%s' \"\${$name:-}\"" | tr '[:upper:]' '[:lower:]')
+        case $value in '' | 1 | true | t | yes | y | on | 0 | false | f | no | n | off | none) ;; *) bad "$name is '$value': write true or false into $root/.env" ;; esac
+    done
+    [ "$faults" -gt "$before" ] || good "settings: complete"
+}
+
+# is_listening PORT: whether something on this machine listens on it
+is_listening() {
+    hex=$(printf '%04X' "$1")
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port=":$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { found = 1 } END { exit !found }'
+}
+
+doctor_ports() {
+    ours=''
+    [ -z "$engine" ] || ours=$(compose ps -q --status running spi_nginx 2>/dev/null || true)
+    for port in "${HTTP_PORT:-80}" "${HTTPS_PORT:-443}"; do
+        if ! is_listening "$port"; then
+            good "port $port: free"
+        elif [ -n "$ours" ]; then
+            good "port $port: held by this server's own web server"
+        else
+            who=$(ss -Hltnp "sport = :$port" 2>/dev/null | sed -n 's/.*users:((\("[^"]*"\).*/ by \1/p' | head -n 1)
+            bad "port $port: taken$who: stop that program, or see 'Beside another web server' in docs/OPERATIONS.md"
+        fi
+    done
+}
+
+# own_addresses: the addresses that this machine is reached at, a line each
+own_addresses() {
+    printf '%s\n' "${PUBLIC_ADDRESS:-}" | tr ', ' '[\n*]'
+    if have ip; then
+        ip -o addr show | awk '{ sub(/\/.*/, "", $4); print $4 }'
+    else
+        hostname -I 2>/dev/null | tr ' ' '\n'
+        printf '127.0.0.1\n127.0.1.1\n::1\n'
+    fi
+}
+
+doctor_dns() {
+    case $ROOT_DOMAIN_NAME in '' | example.org) left_out "DNS: no domain is set" && return ;; esac
+    have getent || { left_out "DNS: getent is missing" && return; }
+    own=$(own_addresses)
+    for name in $(certificate_names); do
+        found=$(getent ahosts "$name" 2>/dev/null | awk '{ print $1 }' | sort -u)
+        foreign=''
+        for address in $found; do
+            printf '%s\n' "$own" | grep -qxF "$address" || foreign="$foreign $address"
+        done
+        if [ -z "$found" ]; then
+            bad "DNS: $name is not known: make it an A record (and AAAA, if you use IPv6) with this machine's address"
+        elif [ -n "$foreign" ]; then
+            bad "DNS: $name points to$foreign, which is not this machine's: mend the record, or, where a router or cloud passes that address on to here, add PUBLIC_ADDRESS=${foreign# } to $root/.env"
+        else
+            good "DNS: $name points here"
+        fi
+    done
+}
+
+doctor_disk() {
+    # it need not be there yet
+    base=$LOCAL_VOLUME_ROOT
+    while [ ! -e "$base" ]; do base=$(dirname -- "$base"); done
+    if [ ! -d "$base" ]; then
+        bad "volume: $base is in the way of LOCAL_VOLUME_ROOT ($LOCAL_VOLUME_ROOT): it is no folder"
+        return
+    fi
+    free=$(df -Pk "$base" | awk 'NR == 2 { print int($4 / 1024) }')
+    need=${MIN_FREE_MB:-5120}
+    if [ "$free" -lt "$need" ]; then
+        bad "disk: $free MB are free for $LOCAL_VOLUME_ROOT, and $need are the least: make room, or set LOCAL_VOLUME_ROOT in $root/.env to a folder of a larger disk"
+    else
+        good "disk: $((free / 1024)) GB are free for $LOCAL_VOLUME_ROOT"
+    fi
+    inodes=$(df -Pi "$base" 2>/dev/null | awk 'NR == 2 && $4 ~ /^[0-9]+$/ && $2 > 0 { print $4 }')
+    if [ -n "$inodes" ] && [ "$inodes" -lt 10000 ]; then
+        bad "disk: the file system of $LOCAL_VOLUME_ROOT has room for $inodes more files only: use another one"
+    fi
+    probe_file=$base/.doctor.$$
+    if (: >"$probe_file") 2>/dev/null && rm -f "$probe_file"; then
+        good "volume: $LOCAL_VOLUME_ROOT can be written"
+    elif [ "$(id -u)" -ne 0 ] && [ -n "$engine" ] && docker image inspect "${NGINX_IMAGE:-nginx:stable}" >/dev/null 2>&1 &&
+        docker run --rm --network none -v "$base:/v" --entrypoint sh "${NGINX_IMAGE:-nginx:stable}" -c ": >/v/.doctor.$$ && rm /v/.doctor.$$" >/dev/null 2>&1; then
+        good "volume: $LOCAL_VOLUME_ROOT can be written by containers"
+    else
+        bad "volume: $LOCAL_VOLUME_ROOT cannot be written (tried in $base): mount it for writing, own it (chown), or set LOCAL_VOLUME_ROOT in $root/.env to another folder"
+    fi
+}
+
+# s3_by_curl URL: asks S3 for the bucket, signed with the keys; says what is wrong
+s3_by_curl() {
+    reply=$(printf 'user = "%s:%s"\n' "$S3_ACCESS_KEY" "$S3_PRIVATE_KEY" |
+        curl -K - --aws-sigv4 "aws:amz:${S3_REGION:-us-east-1}:s3" -sS -m 20 -D - "$1/$S3_BUCKET_NAME" 2>&1) || {
+        echo "$1 does not answer (${reply##*"
+"}): check S3_HOST, the network and the firewall"
+        return 1
+    }
+    status=$(printf '%s\n' "$reply" | awk 'NR == 1 { print $2 }')
+    theirs=$(printf '%s\n' "$reply" | tr -d '\r' | sed -n 's/^[Dd]ate: //p' | head -n 1)
+    # not every date reads dates
+    theirs=$(date -d "$theirs" +%s 2>/dev/null || date +%s)
+    off=$(($(date +%s) - theirs))
+    case ${off#-} in [0-9] | [0-5][0-9]) ;; *)
+        echo "the clock of this machine and that of S3 differ by $off seconds: set this machine's by NTP (timedatectl set-ntp true)"
+        return 1
+        ;;
+    esac
+    case $status,$reply in
+    200,* | 404,*NoSuchBucket*) return 0 ;;
+    401,* | 403,* | *XAdminUserNotFound* | *InvalidAccessKeyId* | *SignatureDoesNotMatch*)
+        echo "$1 refuses the keys: mend S3_ACCESS_KEY and S3_PRIVATE_KEY in $root/.secret.env" ;;
+    *) echo "$1 answers $status: check S3_HOST and S3_BUCKET_NAME in $root/.secret.env, and S3_REGION in $root/.env" ;;
+    esac
+    return 1
+}
+
+doctor_s3() {
+    if [ -z "${S3_HOST:-}" ] || [ -z "${S3_ACCESS_KEY:-}" ] || [ -z "${S3_PRIVATE_KEY:-}" ] || [ -z "${S3_BUCKET_NAME:-}" ]; then
+        left_out "S3: its settings are not complete"
+        return
+    fi
+    if local_s3 && { [ -z "$engine" ] || [ -z "$(compose ps -q --status running spi_s3 2>/dev/null)" ]; }; then
+        left_out "S3: the local one is not running yet"
+        return
+    fi
+    if [ -n "$engine" ] && docker image inspect "$(compose config --images 2>/dev/null | grep '/api:')" >/dev/null 2>&1; then
+        if why=$(compose run --rm -T --no-deps spi_api s3-check </dev/null 2>&1); then
+            good "S3: $S3_HOST takes the keys"
+        else
+            bad "S3: $(printf '%s\n' "$why" | sed -n 's/^spi-api: //p' | tail -n 1): S3_HOST, S3_ACCESS_KEY and S3_PRIVATE_KEY are in $root/.secret.env"
+        fi
+    elif have curl && curl --help all 2>/dev/null | grep -q -e --aws-sigv4; then
+        url=${S3_INTERNAL_URL:-https://$S3_HOST}
+        if why=$(s3_by_curl "${url%/}"); then good "S3: $url takes the keys"; else bad "S3: $why"; fi
+    else
+        left_out "S3: it can be asked once 'sh deploy.sh prod' has built the API (or with curl 7.75 or newer)"
+    fi
+}
+
+doctor_clock() {
+    synchronized=''
+    if have timedatectl; then synchronized=$(timedatectl show -p NTPSynchronized --value 2>/dev/null || true); fi
+    if [ -z "$synchronized" ] && have chronyc; then
+        if chronyc -n tracking 2>/dev/null | grep -q 'Leap status *: Normal'; then synchronized=yes; fi
+    fi
+    case $synchronized in
+    yes) good "clock: set by NTP" ;;
+    no) bad "clock: nothing sets it: turn NTP on (timedatectl set-ntp true); certificates, tokens and S3 need the right time" ;;
+    *) left_out "clock: neither timedatectl nor chronyc tells whether it is set by NTP" ;;
+    esac
+}
+
+doctor_certificate() {
+    live=$LOCAL_VOLUME_ROOT/data/certbot/conf/live
+    file=$live/$ROOT_DOMAIN_NAME/fullchain.pem
+    if [ -e "$live" ] && [ ! -x "$live" ]; then
+        left_out "certificate: only root can look at it"
+    elif [ ! -e "$file" ]; then
+        left_out "certificate: there is none yet: 'sh deploy.sh prod-init' gets it"
+    elif ! have openssl; then
+        left_out "certificate: openssl is missing"
+    elif [ ! -r "$file" ]; then
+        left_out "certificate: only root can read it"
+    elif ! end=$(openssl x509 -noout -enddate -in "$file" 2>/dev/null); then
+        bad "certificate: $file is broken: 'sh deploy.sh prod-init --force' gets another"
+    elif ! openssl x509 -noout -checkend 0 -in "$file" >/dev/null; then
+        bad "certificate: it ran out on ${end#notAfter=}: 'sh deploy.sh prod-init --force' gets another; 'sh deploy.sh logs certbot' says why it was not renewed"
+    elif ! openssl x509 -noout -checkend 1209600 -in "$file" >/dev/null; then
+        bad "certificate: it runs out on ${end#notAfter=}, and should have been renewed: 'sh deploy.sh logs certbot' says why it was not"
+    else
+        good "certificate: good until ${end#notAfter=}"
+    fi
+}
+
+cmd_doctor() {
+    [ $# -eq 0 ] || misuse "doctor takes no arguments"
+    faults=0
+    mode=prod
+    doctor_tools
+    doctor_files
+    if why=$( (load_settings) 2>&1); then
+        load_settings
+        export COMPOSE_PROJECT_NAME="${COMPOSE_PROJECT_NAME:-sticky-pi}"
+        profiles=''
+        if local_db; then profiles=db; fi
+        if local_s3; then profiles=$profiles${profiles:+,}s3; fi
+        export COMPOSE_PROFILES="$profiles"
+        doctor_settings
+        doctor_ports
+        doctor_dns
+        doctor_disk
+        doctor_s3
+        doctor_clock
+        doctor_certificate
+    else
+        bad "settings: ${why#deploy.sh: }"
+    fi
+    [ "$faults" -eq 0 ] || die "doctor: $faults faults: each line FAIL says what to do"
+    say "doctor: all is well"
+}
+
 # --- Debian packages --------------------------------------------------------------------------------------------------
 
 can_apt() { [ "$(id -u)" -eq 0 ] && have apt-get && have dpkg; }
@@ -905,6 +1492,12 @@ status) cmd_status "$@" ;;
 logs) cmd_logs "$@" ;;
 scale) cmd_scale "$@" ;;
 mysql-prompt) cmd_mysql_prompt "$@" ;;
+mysql-backup) cmd_mysql_backup "$@" ;;
+mysql-restore) cmd_mysql_restore "$@" ;;
+verify-backup) cmd_verify_backup "$@" ;;
+s3-backup) cmd_s3_backup "$@" ;;
+s3-restore) cmd_s3_restore "$@" ;;
+doctor) cmd_doctor "$@" ;;
 user) cmd_user "$@" ;;
 help | --help | -h) cmd_help ;;
 *) misuse "no such command: $command" ;;
