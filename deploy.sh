@@ -1185,12 +1185,17 @@ doctor_disk() {
     fi
 }
 
+# quoted TEXT: for between the quotes of a configuration of curl
+quoted() { printf '%s' "$1" | sed 's/[\\"]/\\&/g'; }
+
 # s3_by_curl URL: asks S3 for the bucket, signed with the keys; says what is wrong
 s3_by_curl() {
-    reply=$(printf 'user = "%s:%s"\n' "$S3_ACCESS_KEY" "$S3_PRIVATE_KEY" |
-        curl -K - --aws-sigv4 "aws:amz:${S3_REGION:-us-east-1}:s3" -sS -m 20 -D - "$1/$S3_BUCKET_NAME" 2>&1) || {
-        echo "$1 does not answer (${reply##*"
-"}): check S3_HOST, the network and the firewall"
+    # the SHA-256 of no body, which S3 wants and not every curl sends
+    nothing=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+    # on the standard input: a command line can be read by every user
+    reply=$(printf 'user = "%s:%s"\n' "$(quoted "$S3_ACCESS_KEY")" "$(quoted "$S3_PRIVATE_KEY")" |
+        curl -K - --aws-sigv4 "aws:amz:${S3_REGION:-us-east-1}:s3" -H "x-amz-content-sha256: $nothing" -sS -m 20 -D - "$1/$S3_BUCKET_NAME" 2>&1) || {
+        echo "$1 does not answer ($(printf '%s\n' "$reply" | tail -n 1)): check S3_HOST, the network and the firewall"
         return 1
     }
     status=$(printf '%s\n' "$reply" | awk 'NR == 1 { print $2 }')
