@@ -5,19 +5,17 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/sticky-pi/sticky-pi-server/server"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/buildinfo"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/config"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/health"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/logging"
 )
 
@@ -104,20 +102,5 @@ func (healthcheckCmd) Run(ctx context.Context) error {
 	if err := src.Err(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	reply, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = reply.Body.Close() }()
-	_, _ = io.Copy(io.Discard, io.LimitReader(reply.Body, 1<<10))
-	if reply.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, reply.Status)
-	}
-	return nil
+	return health.Ask(ctx, url)
 }

@@ -62,3 +62,19 @@ func TestAnAskerWhoLeavesDoesNotSpoilTheAnswer(t *testing.T) {
 		t.Errorf("not ready: %v", r.Checks)
 	}
 }
+
+func TestAskWantsA200(t *testing.T) {
+	status := http.StatusOK
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	if err := health.Ask(t.Context(), srv.URL); err != nil {
+		t.Error(err)
+	}
+	status = http.StatusServiceUnavailable
+	if err := health.Ask(t.Context(), srv.URL); err == nil {
+		t.Error("a 503 passes")
+	}
+	srv.Close()
+	if err := health.Ask(t.Context(), srv.URL); err == nil {
+		t.Error("a server that is gone passes")
+	}
+}

@@ -13,14 +13,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/services/kit/buildinfo"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/config"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/health"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/logging"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/s3gw"
 )
@@ -43,7 +42,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		case "serve":
 			return serve(ctx)
 		case "healthcheck":
-			return healthcheck(ctx, "http://127.0.0.1:"+port+s3gw.DefaultHealthPath)
+			return health.Ask(ctx, "http://127.0.0.1:"+port+s3gw.DefaultHealthPath)
 		case "--version":
 			_, err := fmt.Fprintln(stdout, buildinfo.Version)
 			return err
@@ -69,22 +68,4 @@ func serve(ctx context.Context) error {
 		log.InfoContext(ctx, "ready", slog.String("address", cfg.Addr), slog.String("folder", cfg.Dir), slog.String("version", buildinfo.Version))
 	}
 	return s3gw.Run(ctx, cfg)
-}
-
-func healthcheck(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	reply, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer reply.Body.Close()
-	if reply.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, reply.Status)
-	}
-	return nil
 }

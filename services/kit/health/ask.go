@@ -1,0 +1,33 @@
+package health
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// askTimeout is how long a service may take to say that it lives.
+const askTimeout = 5 * time.Second
+
+// Ask asks a service for a sign of life and wants a 200: the healthcheck command of every binary, since the images hold no
+// curl.
+func Ask(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	reply, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reply.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(reply.Body, 1<<10)) // the status says it all
+	if reply.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, reply.Status)
+	}
+	return nil
+}
