@@ -292,7 +292,8 @@ load_settings() {
             export "$name=$(cat "$path")"
         fi
     done
-    export MYSQL_HOST="${MYSQL_HOST:-spi_db}" ROOT_DOMAIN_NAME="${ROOT_DOMAIN_NAME:-}" S3_HOST="${S3_HOST:-}"
+    export MYSQL_HOST="${MYSQL_HOST:-spi_db}" MYSQL_DATABASE="${MYSQL_DATABASE:-sticky-pi}" MYSQL_USER="${MYSQL_USER:-sticky-pi}"
+    export ROOT_DOMAIN_NAME="${ROOT_DOMAIN_NAME:-}" S3_HOST="${S3_HOST:-}"
     LOCAL_VOLUME_ROOT=${LOCAL_VOLUME_ROOT:-/opt/sticky-pi-server}
     case $LOCAL_VOLUME_ROOT in /*) ;; *) LOCAL_VOLUME_ROOT=$root/${LOCAL_VOLUME_ROOT#./} ;; esac
     export LOCAL_VOLUME_ROOT
