@@ -48,6 +48,7 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
   verify-backup FILE       restore a dump into a throw-away server and compare
   s3-backup DIR            copy what is new in the bucket into a folder; interrupted, it goes on
   s3-restore DIR           put what the bucket lacks back from there; asks, or takes --yes
+  fsck              objects without rows, rows without objects; --deep: wrong checksums too; --repair; exit 1 if faults remain
   user list         the accounts
   user add NAME     make one; [--admin | --read-only] [--email ADDRESS]; asks for the password, or reads it from a pipe
   user reset NAME   give it a new password
@@ -1019,6 +1020,12 @@ cmd_s3_restore() {
     copy_bucket s3-restore "$dir" || die "not everything is restored: the lines above say why; the same command goes on from here"
 }
 
+cmd_fsck() {
+    use_running_stack
+    need_running spi_api
+    compose exec -T spi_api spi-api fsck "$@" </dev/null
+}
+
 # --- production: doctor -----------------------------------------------------------------------------------------------
 
 good() { printf 'ok    %s\n' "$*"; }
@@ -1504,6 +1511,7 @@ verify-backup) cmd_verify_backup "$@" ;;
 s3-backup) cmd_s3_backup "$@" ;;
 s3-restore) cmd_s3_restore "$@" ;;
 doctor) cmd_doctor "$@" ;;
+fsck) cmd_fsck "$@" ;;
 user) cmd_user "$@" ;;
 help | --help | -h) cmd_help ;;
 *) misuse "no such command: $command" ;;
