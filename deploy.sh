@@ -600,7 +600,7 @@ cmd_prod_init() {
         die "there is no certificate: the lines above say why. Each of these names must point here, and port 80 be open: $*"
 
     waited=0
-    until compose exec -T spi_nginx cmp -s "/etc/letsencrypt/live/$ROOT_DOMAIN_NAME/fullchain.pem" /run/certificate/fullchain.pem; do
+    until compose exec -T spi_nginx cmp -s "/etc/letsencrypt/live/$ROOT_DOMAIN_NAME/fullchain.pem" /run/certificate/served.pem 2>/dev/null; do
         [ $waited -lt 60 ] || die "the web server does not take the new certificate: see 'sh deploy.sh logs nginx'"
         sleep 1
         waited=$((waited + 1))

@@ -46,6 +46,8 @@ watch() {
         # while certbot is between the two files the pair does not fit; the next round takes it
         if nginx -t -q && nginx -s reload; then
             used=$now
+            sleep 1
+            cp $use/fullchain.pem $use/served.pem # for deploy.sh, which waits for it
             say "the new certificate of $ROOT_DOMAIN_NAME is in use"
         fi
     done
@@ -55,6 +57,7 @@ mkdir -p $use
 first=$(sum)
 if [ -s "$live/fullchain.pem" ] && [ -s "$live/privkey.pem" ]; then
     place "$live/fullchain.pem" "$live/privkey.pem"
+    cp $use/fullchain.pem $use/served.pem
 else
     throw_away
 fi

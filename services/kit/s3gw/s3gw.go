@@ -1,5 +1,6 @@
-// Package s3gw is an S3 server inside the process: versitygw over a folder, for local mode and for tests. Production runs
-// versitygw as its own container on the same layout of files; an object is a plain file below its bucket's folder.
+// Package s3gw is an S3 server inside the process: versitygw over a folder, for local mode and for tests. Production runs it
+// as a container of its own (cmd/spi-s3). The layout of files is stock versitygw's; an object is a plain file below its
+// bucket's folder.
 //
 // It may import versitygw and the standard library, nothing of this project.
 //
