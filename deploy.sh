@@ -754,7 +754,7 @@ cleaned_up() {
     if [ -n "$container" ]; then docker rm -fv "$container" >/dev/null 2>&1 || true; fi
     if [ -n "$api_stopped" ]; then
         say "starting the API again"
-        compose start spi_api >/dev/null 2>&1 || say "the API could not be started: run 'sh deploy.sh $mode'" >&2
+        (compose start spi_api >/dev/null 2>&1 && wait_healthy spi_api) || say "the API could not be started: run 'sh deploy.sh $mode'" >&2
     fi
 }
 clean_up_at_the_end() {
@@ -1238,7 +1238,7 @@ doctor_s3() {
         if why=$(compose run --rm -T --no-deps spi_api s3-check </dev/null 2>&1); then
             good "S3: $S3_HOST takes the keys"
         else
-            bad "S3: $(printf '%s\n' "$why" | sed -n 's/^spi-api: //p' | tail -n 1): S3_HOST, S3_ACCESS_KEY and S3_PRIVATE_KEY are in $root/.secret.env"
+            bad "S3: $(printf '%s\n' "$why" | sed -n 's/^spi-api: //p' | tail -n 1): mend S3_HOST, S3_ACCESS_KEY, S3_PRIVATE_KEY in $root/.secret.env"
         fi
     elif have curl && curl --help all 2>/dev/null | grep -q -e --aws-sigv4; then
         url=${S3_INTERNAL_URL:-https://$S3_HOST}

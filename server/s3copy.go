@@ -64,7 +64,7 @@ func CheckS3(ctx context.Context, cfg S3) error {
 	defer bucket.Close()
 	err = bucket.Ping(ctx)
 	if err != nil && spi.CodeOf(err) != spi.CodeNotFound {
-		return err
+		return shown(err)
 	}
 	return nil
 }

@@ -77,14 +77,18 @@ func drawProgress(w io.Writer, p *server.CopyProgress) (out io.Writer, stop func
 				return " (still counting)"
 			})),
 	)
-	end := every(drawEvery, func() {
+	draw := func() {
 		bar.SetTotal(max(p.TotalBytes.Load(), p.SeenBytes.Load()), false)
 		bar.SetCurrent(p.SeenBytes.Load())
-	})
+	}
+	end := every(drawEvery, draw)
 	return bars, func() {
 		end()
-		if !bar.Completed() {
-			bar.SetTotal(-1, true)
+		draw()
+		if all := p.TotalBytes.Load(); p.Counted.Load() && p.SeenBytes.Load() == all {
+			bar.SetTotal(all, true)
+		} else {
+			bar.Abort(false) // what has been done stays to be seen
 		}
 		bars.Wait()
 	}
