@@ -557,6 +557,9 @@ start_stack() {
     [ "$replicas" -ge 1 ] || replicas=1
     say "starting the services"
     compose up -d --remove-orphans --scale "spi_api=$((replicas))" || die "the services could not be started: the lines above say why"
+    # those that an earlier setting had started
+    if ! local_s3; then COMPOSE_PROFILES=s3 compose rm --stop --force spi_s3 >/dev/null 2>&1; fi
+    if ! local_db; then COMPOSE_PROFILES=db compose rm --stop --force spi_db >/dev/null 2>&1; fi
     wait_healthy
 }
 
@@ -916,10 +919,10 @@ cmd_mysql_restore() {
         die "the database does not answer: nothing was changed"
     like=$(printf '%s\n' "$like" | awk '{ print "CHARACTER SET " $1 " COLLATE " $2 }')
     { echo "DROP DATABASE IF EXISTS \`$scratch\`; CREATE DATABASE \`$scratch\` $like;" | sql &&
-        gzip -dc "$dump" | sql "'$scratch'"; } || { drop_database "$scratch"; die "the restore failed: the data is as it was, and the lines above say why"; }
+        gzip -dc "$dump" | sql "'$scratch'"; } || { drop_both; die "the restore failed: the data is as it was, and the lines above say why"; }
     counted=$(count_query "$scratch" "$rows" | sql | tr '\t' ' ' | LC_ALL=C sort)
     if [ "$counted" != "$rows" ]; then
-        drop_database "$scratch"
+        drop_both
         die "the restore failed: the backup holds other numbers of rows than arrived; the data is as it was"
     fi
 
@@ -927,21 +930,33 @@ cmd_mysql_restore() {
     old=$(tables_of "$MYSQL_DATABASE") || die "the database does not answer: the data is as it was"
     new=$(tables_of "$scratch") || die "the database does not answer: the data is as it was"
     swap=$(moves "$MYSQL_DATABASE" "$before" "$old")$(moves "$scratch" "$MYSQL_DATABASE" "$new")
-    echo "SET foreign_key_checks = 0; RENAME TABLE ${swap#, };" | sql || { drop_database "$scratch"; die "the tables could not be renamed: the data is as it was"; }
+    echo "SET foreign_key_checks = 0; RENAME TABLE ${swap#, };" | sql || {
+        # the connection may have broken after the renaming was done
+        held=$(tables_of "$before") || held=unknown
+        [ -z "$held" ] ||
+            die "the database went away while the tables were renamed: see with 'sh deploy.sh mysql-prompt' whether what was there before is in $before, and drop nothing until then"
+        drop_both
+        die "the tables could not be renamed: the data is as it was"
+    }
 
     migrate_restored || {
         back=$(moves "$MYSQL_DATABASE" "$scratch" "$(tables_of "$MYSQL_DATABASE")")$(moves "$before" "$MYSQL_DATABASE" "$old")
         echo "SET foreign_key_checks = 0; RENAME TABLE ${back#, };" | sql ||
             die "the migration failed, and so did putting the data back: it is in the database $before"
-        drop_database "$scratch"
+        drop_both
         die "the restored data could not be migrated: the data is as it was before, and the lines above say why"
     }
-    drop_database "$scratch"
-    drop_database "$before"
+    drop_both
     say "restored: $(printf '%s\n' "$rows" | awk '{ printf "%s%s %s", (NR > 1 ? ", " : ""), $2, $1 }')"
 }
 
 drop_database() { echo "DROP DATABASE IF EXISTS \`$1\`;" | sql || say "the database $1 could not be dropped: do it with 'sh deploy.sh mysql-prompt'" >&2; }
+
+# drop_both: the databases of a restore, once neither holds what is still needed
+drop_both() {
+    drop_database "$scratch"
+    drop_database "$before"
+}
 
 # migrate_restored brings what was restored to the version of the API, if there is one here
 migrate_restored() {
