@@ -558,8 +558,8 @@ start_stack() {
     say "starting the services"
     compose up -d --remove-orphans --scale "spi_api=$((replicas))" || die "the services could not be started: the lines above say why"
     # those that an earlier setting had started
-    if ! local_s3; then COMPOSE_PROFILES=s3 compose rm --stop --force spi_s3 >/dev/null 2>&1; fi
-    if ! local_db; then COMPOSE_PROFILES=db compose rm --stop --force spi_db >/dev/null 2>&1; fi
+    if ! local_s3; then COMPOSE_PROFILES=s3 compose rm --stop --force spi_s3 >/dev/null 2>&1 || true; fi
+    if ! local_db; then COMPOSE_PROFILES=db compose rm --stop --force spi_db >/dev/null 2>&1 || true; fi
     wait_healthy
 }
 

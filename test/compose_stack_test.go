@@ -242,7 +242,7 @@ func (c *composed) startACME(t *testing.T) {
 	}
 	container(t, c.project+"-dns", "--network", "host", "--entrypoint", "pebble-challtestsrv", pebbleImage, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "",
 		"-dns01", "127.0.0.1:"+strconv.Itoa(dns), "-http01", "", "-https01", "", "-doh", "", "-tlsalpn01", "", "-management", "127.0.0.1:"+strconv.Itoa(dnsManagement))
-	container(t, c.project+"-acme", "--network", "host", "-v", dir+":/pebble:ro", "-e", "PEBBLE_VA_NOSLEEP=1", "--entrypoint", "pebble", pebbleImage,
+	container(t, c.project+"-acme", "--network", "host", "-v", dir+":/pebble:ro", "-e", "PEBBLE_VA_NOSLEEP=1", "-e", "PEBBLE_WFE_NONCEREJECT=0", "--entrypoint", "pebble", pebbleImage,
 		"-config", "/pebble/config.json", "-dnsserver", "127.0.0.1:"+strconv.Itoa(dns))
 	c.environ = append(c.environ,
 		fmt.Sprintf("ACME_SERVER=https://%s:%d/dir", host, acme), "ACME_CA_BUNDLE="+filepath.Join(dir, "cert.pem"))

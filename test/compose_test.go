@@ -2,11 +2,14 @@ package test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -152,6 +155,17 @@ func TestProductionStack(t *testing.T) {
 		}
 	})
 
+	t.Run("a database of the old stack is backed up and taken over", c.testOldDatabase)
+
+	t.Run("with another S3 the local one is not run", func(t *testing.T) {
+		if out, err := c.try(ctx, "", []string{"S3_HOST=s3.provider.test"}, "prod"); err != nil {
+			t.Errorf("prod: %v\n%s", err, out)
+		}
+		if i, running := c.inspect(t)["spi_s3"]; running {
+			t.Errorf("%s runs", i.Name)
+		}
+	})
+
 	t.Run("nothing is lost after down", func(t *testing.T) {
 		c.deploy(t, "", "down")
 		if left := docker(t, "ps", "-aq", "--filter", "label=com.docker.compose.project="+c.project); left != "" {
@@ -162,6 +176,77 @@ func TestProductionStack(t *testing.T) {
 			c.checkPicture(t, admin, image)
 		}
 	})
+
+	// last: it uses up what this address may do
+	t.Run("log-ins of one address are bounded", func(t *testing.T) {
+		client := c.http(t)
+		for range 100 {
+			reply, err := client.Post("https://api."+composeDomain+"/get_token", "", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(reply.Body)
+			reply.Body.Close()
+			if reply.StatusCode == http.StatusUnauthorized {
+				continue
+			}
+			if reply.StatusCode != http.StatusTooManyRequests || reply.Header.Get("Retry-After") == "" || !bytes.Contains(body, []byte(spi.CodeRateLimited)) {
+				t.Errorf("%s %q %v", reply.Status, body, err)
+			}
+			return
+		}
+		t.Error("a hundred log-ins are not too many")
+	})
+}
+
+// testOldDatabase puts the old stack's tables into a database of their own, beside the stack's, and deploys on it.
+func (c *composed) testOldDatabase(t *testing.T) {
+	schema, err := os.ReadFile(sharedData(t, "old-schema.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name, hash = "old-stack", "$6$rounds=5000$abcdefgh$" // no password fits: the account alone is looked for
+	root := c.environment(t, "spi_db", "MARIADB_ROOT_PASSWORD")
+	if root != composePassword {
+		t.Errorf("the password arrives as %q, want %q", root, composePassword)
+	}
+	cmd := exec.CommandContext(t.Context(), "docker", "exec", "-i", "-e", "MYSQL_PWD="+root, strings.TrimPrefix(c.inspect(t)["spi_db"].Name, "/"), "mariadb", "-uroot")
+	cmd.Stdin = strings.NewReader("CREATE DATABASE `" + name + "`; GRANT ALL ON `" + name + "`.* TO `sticky-pi`@`%`; USE `" + name + "`; SET FOREIGN_KEY_CHECKS=0;\n" +
+		string(schema) + "\nINSERT INTO users (username, password_hash, is_admin, can_write, datetime_created) VALUES ('olduser', '" + hash + "', 1, 1, '2020-01-01');")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	old := []string{"MYSQL_DATABASE=" + name}
+	out, err := c.try(t.Context(), "", old, "prod")
+	if err != nil || !strings.Contains(out, "first a backup") {
+		t.Fatalf("prod: %v\n%s", err, out)
+	}
+	if out, err := c.try(t.Context(), "", old, "user", "list"); err != nil || !strings.Contains(out, "olduser") || !strings.Contains(out, "spi_uid") {
+		t.Errorf("user list: %v\n%s", err, out)
+	}
+	backups, err := filepath.Glob(filepath.Join(c.data, "backup", "before-migration.*.sql.gz"))
+	if err != nil || len(backups) != 1 {
+		t.Fatalf("backups: %v %v", backups, err)
+	}
+	f, err := os.Open(backups[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	gz, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dump, err := io.ReadAll(gz)
+	if err != nil || !bytes.Contains(dump, []byte("olduser")) || bytes.Contains(dump, []byte("goose_db_version")) {
+		t.Errorf("the backup is not of the database as it was: %d bytes, %v", len(dump), err)
+	}
+}
+
+// environment gives a variable of a service's container.
+func (c *composed) environment(t *testing.T, service, name string) string {
+	t.Helper()
+	return c.exec(t, service, "printenv", name)
 }
 
 // writeWithVersityGW lets the stock image write an object, as root, into the folder that becomes the stack's.
