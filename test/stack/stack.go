@@ -120,6 +120,7 @@ func Local(t testing.TB, o Options) *Stack {
 	if data == "" {
 		data = t.TempDir()
 	}
+	s.Data = data
 	s.Bucket = kittest.S3Access{
 		Endpoint: fmt.Sprintf("http://127.0.0.1:%d", port+2), Region: "us-east-1", AccessKey: "access-of-tests", SecretKey: "secret-of-tests",
 	}
