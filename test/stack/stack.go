@@ -116,7 +116,6 @@ func Local(t testing.TB, o Options) *Stack {
 	if data == "" {
 		data = o.Data
 	}
-	s.Data = data
 	if data == "" {
 		data = t.TempDir()
 	}
