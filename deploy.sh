@@ -363,6 +363,7 @@ use_stack() {
     if [ "$mode" = devel ]; then
         # before the files: devel keeps away from what production uses
         export DEVEL=true LOCAL_VOLUME_ROOT="${DEVEL_VOLUME_ROOT:-$root/data/devel}" ROOT_DOMAIN_NAME=localhost
+        export MYSQL_HOST=spi_db MYSQL_PORT=3306
         load_settings
         S3_HOST=localhost:${DEVEL_S3_PORT:-8082}
         export S3_HOST S3_INTERNAL_URL=http://spi_s3:7070
@@ -535,8 +536,12 @@ migrate_database() {
     if [ -n "$tables" ]; then
         backup=$LOCAL_VOLUME_ROOT/backup/before-migration.$(date +%Y-%m-%d_%H-%M-%S).sql.gz
         say "the database is of an older version: first a backup, $backup"
-        compose stop spi_api >/dev/null 2>&1 || true
-        dump_database "$backup" || die "the backup failed, and so nothing was migrated: is the disk full?"
+        compose stop spi_api || die "the API could not be stopped for the backup: nothing was migrated"
+        dump_database "$backup" || {
+            # its container is still of the version before
+            compose start spi_api || true
+            die "the backup failed, and so nothing was migrated; the API of before goes on. Is the disk full?"
+        }
     fi
     say "migrating the database"
     compose run --rm -T --no-deps spi_api migrate ||
@@ -640,6 +645,10 @@ cmd_status() {
     say "services ($mode)"
     compose ps -a --format 'table {{.Service}}\t{{.Status}}\t{{.Image}}'
     bad=$(states | grep -v -e ' running healthy$' -e ' running none$' | cut -d' ' -f1 | tr '\n' ' ')
+    for name in $(compose config --services); do
+        # one that was never made, or was taken away, has no state
+        [ -n "$(compose ps -a -q "$name")" ] || bad="$bad$name "
+    done
     [ -n "$(compose ps -q)" ] || bad='nothing is running'
     if [ "$mode" = prod ] && [ -n "$(compose ps -q --status running certbot)" ]; then
         say "certificates"
@@ -658,11 +667,14 @@ cmd_status() {
 
 cmd_logs() {
     use_running_stack
-    if [ $# -gt 0 ]; then
+    case ${1:--} in
+    -*) ;; # options of `docker compose logs` alone
+    *)
         name=$(service "$1")
         shift
         set -- "$name" "$@"
-    fi
+        ;;
+    esac
     compose logs --tail 200 "$@"
 }
 
@@ -911,7 +923,8 @@ cmd_mysql_restore() {
         api_stopped=yes
     fi
     allow_scratch
-    [ -z "$(tables_of "$before")" ] ||
+    held=$(tables_of "$before") || die "the database does not answer: nothing was changed"
+    [ -z "$held" ] ||
         die "the database $before holds what was there before a restore that was interrupted: look at it with 'sh deploy.sh mysql-prompt', then DROP DATABASE \`$before\`"
 
     say "restoring into the database $scratch"

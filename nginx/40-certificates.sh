@@ -15,11 +15,11 @@ sum() { cat "$live/fullchain.pem" "$live/privkey.pem" 2>/dev/null | cksum; }
 
 # place FULLCHAIN PRIVKEY: makes them nginx's
 place() {
-    (umask 077 && cat "$2" >$use/privkey.new)
-    cat "$1" >$use/fullchain.new
-    mv $use/privkey.new $use/privkey.pem
-    mv $use/fullchain.new $use/fullchain.pem
-    printf 'ssl_certificate %s;\nssl_certificate_key %s;\n' $use/fullchain.pem $use/privkey.pem >$use/nginx.conf
+    (umask 077 && cat "$2" >$use/privkey.new) &&
+        cat "$1" >$use/fullchain.new &&
+        mv $use/privkey.new $use/privkey.pem &&
+        mv $use/fullchain.new $use/fullchain.pem &&
+        printf 'ssl_certificate %s;\nssl_certificate_key %s;\n' $use/fullchain.pem $use/privkey.pem >$use/nginx.conf
 }
 
 throw_away() {
@@ -42,7 +42,8 @@ watch() {
     while sleep $every; do
         now=$(sum)
         if [ "$now" = "$used" ] || [ ! -s "$live/fullchain.pem" ] || [ ! -s "$live/privkey.pem" ]; then continue; fi
-        place "$live/fullchain.pem" "$live/privkey.pem"
+        # certbot replaces its links: for a moment there may be none
+        place "$live/fullchain.pem" "$live/privkey.pem" || continue
         # while certbot is between the two files the pair does not fit; the next round takes it
         if nginx -t -q && nginx -s reload; then
             used=$now

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -34,6 +35,8 @@ const (
 	failures    = 10               // wrong passwords in a row before 429 ...
 	refill      = 30 * time.Second // ... and then one more attempt each
 	remembered  = 10_000           // pairs, and (user, address) counts, kept at most
+	maxWaiting  = 256              // log-ins that wait for their hash; those beyond are told to try again
+	retryLogin  = 5 * time.Second  // ... after this
 )
 
 // MaxPassword bounds a password's length in bytes, since hashing takes time in proportion.
@@ -79,6 +82,7 @@ type Authenticator struct {
 	pairKey               []byte // of this process: keys of remembered pairs
 
 	hashing  *semaphore.Weighted // argon2id takes 64 MiB a time
+	waiting  atomic.Int32
 	flights  singleflight.Group
 	verified *lru.Cache[[sha256.Size]byte, time.Time]
 	failed   *lru.Cache[string, *rate.Limiter]
@@ -138,7 +142,7 @@ func (a *Authenticator) Password(ctx context.Context, username, password, client
 		user = store.User{PasswordHash: a.decoy}
 	}
 	pair := a.pair(&user, password)
-	if until, ok := a.verified.Get(pair); ok && a.now().Before(until) {
+	if a.remembers(pair) {
 		return user, nil
 	}
 	// A burst of the same pair costs one hash. It does not end with the request that happened to be first.
@@ -158,6 +162,13 @@ func (a *Authenticator) Password(ctx context.Context, username, password, client
 
 func (a *Authenticator) verify(ctx context.Context, user store.User, known bool, username, password, client string) (store.User, error) {
 	who := strings.ToLower(username) + "\x00" + client
+	if a.waiting.Add(1) > maxWaiting {
+		a.waiting.Add(-1)
+		e := spi.Errorf(spi.CodeUnavailable, "too many log-ins at once: try again")
+		e.RetryAfter = retryLogin
+		return store.User{}, e
+	}
+	defer a.waiting.Add(-1)
 	limit, ok := a.failed.Get(who)
 	if !ok {
 		limit = rate.NewLimiter(rate.Every(refill), failures)
@@ -175,6 +186,11 @@ func (a *Authenticator) verify(ctx context.Context, user store.User, known bool,
 	if err := a.hashing.Acquire(ctx, 1); err != nil {
 		return store.User{}, err
 	}
+	if known && a.remembers(a.pair(&user, password)) { // since it waited
+		a.hashing.Release(1)
+		a.failed.Remove(who)
+		return user, nil
+	}
 	right, current, err := checkPassword(user.PasswordHash, password)
 	if err == nil && right && known && !current {
 		user, err = a.upgrade(ctx, user, password)
@@ -190,6 +206,12 @@ func (a *Authenticator) verify(ctx context.Context, user store.User, known bool,
 	a.failed.Remove(who)
 	a.verified.Add(a.pair(&user, password), a.now().Add(rememberFor))
 	return user, nil
+}
+
+// remembers says whether the pair was verified a short while ago.
+func (a *Authenticator) remembers(pair [sha256.Size]byte) bool {
+	until, ok := a.verified.Get(pair)
+	return ok && a.now().Before(until)
 }
 
 // upgrade replaces an old hash by one of today's kind.

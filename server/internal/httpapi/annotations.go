@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"strconv"
@@ -79,17 +80,29 @@ func newAnnotation(e *element) store.NewAnnotation {
 		e.err = spi.Errorf(spi.CodeInvalid, "element %d: is not valid UTF-8", e.index)
 		return n
 	}
-	var outlines []json.RawMessage
-	if err := json.Unmarshal(raw, &outlines); err != nil {
+	n.NObjects = countObjects(e, raw)
+	return n
+}
+
+// countObjects counts the annotations, which must be objects, one at a time: as a list of their own they would take many
+// times the memory.
+func countObjects(e *element, raw json.RawMessage) (n int) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if _, err := dec.Token(); err != nil { // the bracket
 		e.fail("annotations", "is not a valid list")
+		return 0
 	}
-	for i, o := range outlines {
-		if o[0] != '{' {
-			e.fail("annotations", "number %d must be an object, not %s", i, kind(o))
-			return n
+	var one json.RawMessage
+	for ; dec.More(); n++ {
+		if err := dec.Decode(&one); err != nil {
+			e.fail("annotations", "is not a valid list")
+			return 0
+		}
+		if one[0] != '{' {
+			e.fail("annotations", "number %d must be an object, not %s", n, kind(one))
+			return 0
 		}
 	}
-	n.NObjects = len(outlines)
 	return n
 }
 

@@ -72,6 +72,9 @@ type api struct {
 	docsHTML func() ([]byte, error)
 }
 
+// probeMethods are what load balancers ask for a sign of life with.
+var probeMethods = []string{http.MethodGet, http.MethodHead}
+
 // New gives the API's handler.
 func New(cfg Config) (http.Handler, error) {
 	gin.SetMode(gin.ReleaseMode)
@@ -90,9 +93,8 @@ func New(cfg Config) (http.Handler, error) {
 	g.NoRoute(a.noRoute)
 	g.NoMethod(a.noMethod)
 
-	probe := []string{http.MethodGet, http.MethodHead} // load balancers send either
-	g.Match(probe, "/healthz", a.healthz)
-	g.Match(probe, "/readyz", gin.WrapH(cfg.Ready))
+	g.Match(probeMethods, "/healthz", a.healthz)
+	g.Match(probeMethods, "/readyz", gin.WrapH(cfg.Ready))
 	g.GET("/openapi.yaml", a.openAPI)
 	g.GET("/docs", a.docs)
 

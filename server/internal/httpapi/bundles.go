@@ -81,9 +81,13 @@ func inBundle(key, what string) bool {
 
 // bundleName reads the body of _get_ml_bundle_file_list: a JSON string.
 func bundleName(c *gin.Context) (string, error) {
-	body, err := io.ReadAll(c.Request.Body)
+	const most = 4096 // bytes: a name is far shorter, however it is escaped
+	body, err := io.ReadAll(io.LimitReader(c.Request.Body, most+1))
 	if err != nil {
 		return "", badJSON(err)
+	}
+	if len(body) > most {
+		return "", spi.Errorf(spi.CodeInvalid, "the body is larger than %d bytes: it must be a bundle's name", most)
 	}
 	body = bytes.TrimSpace(body)
 	if len(body) > 0 {
@@ -157,8 +161,8 @@ func appendSeconds(b []byte, t time.Time) []byte {
 // bundleUpload is a file that a client has.
 type bundleUpload struct {
 	bundle, key, md5 string
-	mtime            float64 // seconds since the epoch
-	echo             map[string]any
+	mtime            float64                    // seconds since the epoch
+	echo             map[string]json.RawMessage // what the client sent, as it came
 }
 
 func readBundleUpload(e *element) bundleUpload {
@@ -175,14 +179,7 @@ func readBundleUpload(e *element) bundleUpload {
 		e.fail("md5", "must be 32 hexadecimal digits")
 	}
 	u.mtime = e.number("mtime")
-	if e.err != nil {
-		return u
-	}
-	dec := json.NewDecoder(bytes.NewReader(e.raw))
-	dec.UseNumber() // what is echoed is echoed as it came
-	if err := dec.Decode(&u.echo); err != nil {
-		e.fail("key", "the element cannot be read")
-	}
+	u.echo = e.fields
 	return u
 }
 
@@ -217,7 +214,9 @@ func (a *api) getBundleUploadLinks(c *gin.Context, _ *store.User) error {
 		if err != nil {
 			return ofElement(i, 1, err)
 		}
-		u.echo["url"] = map[string]any{"url": post.URL, "fields": post.Fields}
+		if u.echo["url"], err = json.Marshal(map[string]any{"url": post.URL, "fields": post.Fields}); err != nil {
+			return err
+		}
 		row, err := json.Marshal(u.echo)
 		if err != nil {
 			return err

@@ -38,11 +38,17 @@ func (f filter[T]) match(row *T) bool {
 	return true
 }
 
+// maxFilters bounds the filters of a request: each is held against every row.
+const maxFilters = 10_000
+
 // read reads the body's filters. A field that no row has is refused: left out, a misspelt one would match everything. noun
 // names a row.
 func (fields filterFields[T]) read(c *gin.Context, noun string) ([]filter[T], spi.DateFormat, error) {
 	var filters []filter[T]
 	format, err := elements(c, func(e *element) error {
+		if e.index == maxFilters {
+			return spi.Errorf(spi.CodeTooLarge, "the list has more than %d filters: send fewer a request", maxFilters)
+		}
 		f := filter[T]{fields, make(map[string]*string)}
 		for field, raw := range e.fields {
 			if fields[field] == nil {

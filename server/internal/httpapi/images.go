@@ -96,7 +96,17 @@ func (a *api) deleteImages(c *gin.Context, _ *store.User) error {
 	// A client that hangs up must not leave half a batch behind.
 	ctx := context.WithoutCancel(c.Request.Context())
 	return a.replyImages(c, format, spi.Metadata, func(each func(*store.Image) error) error {
-		return a.Store.DeleteImages(ctx, keys, a.deleteObjects, each)
+		var gone error
+		err := a.Store.DeleteImages(ctx, keys, a.deleteObjects, func(m *store.Image) error {
+			if gone == nil {
+				gone = each(m) // of the client: the deletion goes on
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return gone
 	})
 }
 

@@ -18,8 +18,8 @@ func Starting(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	g.Use(a.observe, a.body)
-	g.GET("/healthz", a.healthz)
-	g.GET("/readyz", func(c *gin.Context) {
+	g.Match(probeMethods, "/healthz", a.healthz)
+	g.Match(probeMethods, "/readyz", func(c *gin.Context) {
 		c.JSON(http.StatusServiceUnavailable, health.Report{Checks: map[string]string{"database": "the server waits for it, or brings it up to date"}})
 	})
 	g.NoRoute(func(c *gin.Context) {

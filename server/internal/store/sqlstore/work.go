@@ -100,6 +100,9 @@ func (s *Store) knownAlgorithm(ctx context.Context, db rowQuerier, name, lock st
 	return a, err == nil, err
 }
 
+// maxAlgorithms bounds the algorithms of a server: every upload is entered for each.
+const maxAlgorithms = 64
+
 // algorithm finds an algorithm, and makes it or its version known where they are not.
 func (s *Store) algorithm(ctx context.Context, name, version string) (a algorithm, err error) {
 	asked, known := versionTime(version), false
@@ -121,6 +124,9 @@ func (s *Store) algorithm(ctx context.Context, name, version string) (a algorith
 		if known {
 			_, err := tx.ExecContext(ctx, "UPDATE uid_algorithms SET version = ?, version_time = ?, backfill_below = ? WHERE id = ?", a.version, a.time, a.below, a.id)
 			return err
+		}
+		if gate >= maxAlgorithms {
+			return spi.Errorf(spi.CodeConflict, "there are %d algorithms already, and each costs something at every upload: use the name of one", maxAlgorithms)
 		}
 		a.name = name
 		result, err := tx.ExecContext(ctx, "INSERT INTO uid_algorithms (name, version, version_time, backfill_below) VALUES (?, ?, ?, ?)", a.name, a.version, a.time, a.below)
