@@ -97,17 +97,21 @@ func (a *api) deleteImages(c *gin.Context, _ *store.User) error {
 	ctx := context.WithoutCancel(c.Request.Context())
 	return a.replyImages(c, format, spi.Metadata, func(each func(*store.Image) error) error {
 		var gone error
-		err := a.Store.DeleteImages(ctx, keys, a.deleteObjects, func(m *store.Image) error {
-			if gone == nil {
-				gone = each(m) // of the client: the deletion goes on
-			}
-			return nil
-		})
-		if err != nil {
+		if err := a.Store.DeleteImages(ctx, keys, a.deleteObjects, goingOn(each, &gone)); err != nil {
 			return err
 		}
 		return gone
 	})
+}
+
+// goingOn is each for a deletion that goes on when the reply cannot be sent any more; the first failure is kept in gone.
+func goingOn[T any](each func(*T) error, gone *error) func(*T) error {
+	return func(row *T) error {
+		if *gone == nil {
+			*gone = each(row)
+		}
+		return nil
+	}
 }
 
 func (a *api) deleteObjects(ctx context.Context, images []store.Image) error {

@@ -175,10 +175,13 @@ func (a *api) deleteTuboids(c *gin.Context, _ *store.User) error {
 	l := newList(c, format)
 	// A client that hangs up must not leave half a series behind.
 	ctx := context.WithoutCancel(c.Request.Context())
-	if err := a.Tuboids.DeleteTuboids(ctx, series, a.deleteTuboidObjects, func(s *store.TuboidSeries) error {
-		return l.done(appendTuboidSeries(l.row(), s, format))
-	}); err != nil {
+	var gone error
+	each := func(s *store.TuboidSeries) error { return l.done(appendTuboidSeries(l.row(), s, format)) }
+	if err := a.Tuboids.DeleteTuboids(ctx, series, a.deleteTuboidObjects, goingOn(each, &gone)); err != nil {
 		return err
+	}
+	if gone != nil {
+		return gone
 	}
 	return l.end()
 }
