@@ -31,10 +31,11 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
-// Images beside those that the stack names itself.
+// Images beside those that the stack names itself. Pebble, the private certificate authority, is looked for in the engine
+// under whatever registry it came from.
 const (
-	pebbleImage    = "ghcr.io/letsencrypt/pebble:latest"
-	versityGWImage = "versity/versitygw:v1.8.0"
+	pebbleRepository = "letsencrypt/pebble"
+	versityGWImage   = "versity/versitygw:v1.8.0"
 )
 
 const composeDomain = "spi.test"
@@ -49,9 +50,27 @@ type composed struct {
 	data    string // LOCAL_VOLUME_ROOT
 	project string
 	environ []string
+	pebble  string // image
 
 	httpPort, httpsPort int
 	roots               *x509.CertPool // of the private certificate authority; set by startACME
+}
+
+// pebbleImage finds the image of pebble that the engine has, and skips the test where it has none.
+func pebbleImage(t *testing.T) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "docker", "images", "--format", "{{.Repository}}:{{.Tag}}").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for image := range strings.FieldsSeq(string(out)) {
+		repository := image[:strings.LastIndexByte(image, ':')] // the registry may have a port
+		if repository == pebbleRepository || strings.HasSuffix(repository, "/"+pebbleRepository) {
+			return image
+		}
+	}
+	t.Skipf("the engine has no image of %s: pull it", pebbleRepository)
+	return ""
 }
 
 // newComposed copies the sources and takes everything away at the end. It skips the test where there is no engine.
@@ -63,21 +82,20 @@ func newComposed(t *testing.T) *composed {
 	if out, err := exec.CommandContext(t.Context(), "docker", "compose", "version").CombinedOutput(); err != nil {
 		t.Skipf("no docker compose: %v %s", err, lastLine(string(out)))
 	}
-	for _, image := range []string{pebbleImage, versityGWImage} {
-		if exec.CommandContext(t.Context(), "docker", "image", "inspect", image).Run() == nil {
-			continue
-		}
-		if out, err := exec.CommandContext(t.Context(), "docker", "pull", "-q", image).CombinedOutput(); err != nil {
-			t.Skipf("no image %s: %s", image, lastLine(string(out)))
+	if exec.CommandContext(t.Context(), "docker", "image", "inspect", versityGWImage).Run() != nil {
+		if out, err := exec.CommandContext(t.Context(), "docker", "pull", "-q", versityGWImage).CombinedOutput(); err != nil {
+			t.Skipf("no image %s: %s", versityGWImage, lastLine(string(out)))
 		}
 	}
+	pebble := pebbleImage(t)
 	port, err := ports.Free(t.Context(), 0, 1, 2, 3, 4, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
 	home := t.TempDir()
 	c := &composed{
-		dir: filepath.Join(home, "project"), data: filepath.Join(home, "volumes", "data"),
+		pebble: pebble,
+		dir:    filepath.Join(home, "project"), data: filepath.Join(home, "volumes", "data"),
 		project: "spi-test-" + strconv.Itoa(port), httpPort: port, httpsPort: port + 1,
 	}
 	c.copySources(t)
@@ -240,9 +258,9 @@ func (c *composed) startACME(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	container(t, c.project+"-dns", "--network", "host", "--entrypoint", "pebble-challtestsrv", pebbleImage, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "",
+	container(t, c.project+"-dns", "--network", "host", "--entrypoint", "pebble-challtestsrv", c.pebble, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "",
 		"-dns01", "127.0.0.1:"+strconv.Itoa(dns), "-http01", "", "-https01", "", "-doh", "", "-tlsalpn01", "", "-management", "127.0.0.1:"+strconv.Itoa(dnsManagement))
-	container(t, c.project+"-acme", "--network", "host", "-v", dir+":/pebble:ro", "-e", "PEBBLE_VA_NOSLEEP=1", "-e", "PEBBLE_WFE_NONCEREJECT=0", "--entrypoint", "pebble", pebbleImage,
+	container(t, c.project+"-acme", "--network", "host", "-v", dir+":/pebble:ro", "-e", "PEBBLE_VA_NOSLEEP=1", "-e", "PEBBLE_WFE_NONCEREJECT=0", "--entrypoint", "pebble", c.pebble,
 		"-config", "/pebble/config.json", "-dnsserver", "127.0.0.1:"+strconv.Itoa(dns))
 	c.environ = append(c.environ,
 		fmt.Sprintf("ACME_SERVER=https://%s:%d/dir", host, acme), "ACME_CA_BUNDLE="+filepath.Join(dir, "cert.pem"))
