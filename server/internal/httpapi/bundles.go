@@ -161,8 +161,8 @@ func appendSeconds(b []byte, t time.Time) []byte {
 // bundleUpload is a file that a client has.
 type bundleUpload struct {
 	bundle, key, md5 string
-	mtime            float64                    // seconds since the epoch
-	echo             map[string]json.RawMessage // what the client sent, as it came
+	mtime            float64         // seconds since the epoch
+	echo             json.RawMessage // what the client sent
 }
 
 func readBundleUpload(e *element) bundleUpload {
@@ -179,7 +179,7 @@ func readBundleUpload(e *element) bundleUpload {
 		e.fail("md5", "must be 32 hexadecimal digits")
 	}
 	u.mtime = e.number("mtime")
-	u.echo = e.fields
+	u.echo = e.raw
 	return u
 }
 
@@ -214,10 +214,7 @@ func (a *api) getBundleUploadLinks(c *gin.Context, _ *store.User) error {
 		if err != nil {
 			return ofElement(i, 1, err)
 		}
-		if u.echo["url"], err = json.Marshal(map[string]any{"url": post.URL, "fields": post.Fields}); err != nil {
-			return err
-		}
-		row, err := json.Marshal(u.echo)
+		row, err := echoed(u.echo, post)
 		if err != nil {
 			return err
 		}
@@ -226,6 +223,19 @@ func (a *api) getBundleUploadLinks(c *gin.Context, _ *store.User) error {
 		}
 	}
 	return l.end()
+}
+
+// echoed gives the element back with the link. It is decoded only here, one at a time: a decoded element may take many times
+// the memory of its text.
+func echoed(element json.RawMessage, post blob.PresignedPost) ([]byte, error) {
+	var fields map[string]any
+	dec := json.NewDecoder(bytes.NewReader(element))
+	dec.UseNumber() // a number comes back as it was written
+	if err := dec.Decode(&fields); err != nil {
+		return nil, err
+	}
+	fields["url"] = map[string]any{"url": post.URL, "fields": post.Fields}
+	return json.Marshal(fields)
 }
 
 func (a *api) maxBundleFile() int64 {
