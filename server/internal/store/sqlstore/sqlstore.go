@@ -76,11 +76,8 @@ func (s *Store) Pools() map[string]*sql.DB {
 	return pools
 }
 
-// DB is the pool that serves reads: of MariaDB all but the claims. It is for metrics and tests.
+// DB is the pool that serves reads: of MariaDB all but the claims. It is for tests.
 func (s *Store) DB() *sql.DB { return s.read }
-
-// Stats are the figures of [Store.DB].
-func (s *Store) Stats() sql.DBStats { return s.read.Stats() }
 
 // Close ends all connections. Claims that are still held are lost.
 func (s *Store) Close() error {
