@@ -577,6 +577,8 @@ type card struct {
 	*server
 	before, after func(w http.ResponseWriter, n int) (failed bool)
 
+	// mu is held while a request is served, also one whose client has got its answer, or none, already
+	mu    sync.Mutex
 	md5s  map[string]string // by file name
 	forms [][]string        // the names of the fields of each form
 	tries int
@@ -588,6 +590,8 @@ func newCard(t *testing.T) *card {
 	pass := func(http.ResponseWriter, int) bool { return false }
 	k.before, k.after = pass, pass
 	k.server = newServer(t, func(w http.ResponseWriter, r *http.Request, _ int) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
 		if r.URL.Path == "/get_images/metadata" {
 			k.find(t, w, r)
 			return
@@ -703,6 +707,8 @@ func TestPutImagesSendsFilesWithTheirChecksums(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, "images", md5Of(images), []string{sumOf([]byte("a")), sumOf(large)})
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	expect(t, "fields", k.forms, [][]string{{fileA + ".md5", fileA, fileB + ".md5", fileB}})
 }
 
@@ -758,6 +764,8 @@ func TestPutImagesTakesWhatIsStoredForUploaded(t *testing.T) {
 				t.Fatal(err)
 			}
 			expect(t, "images", md5Of(images), []string{sumOf(a), sumOf(b)})
+			k.mu.Lock()
+			defer k.mu.Unlock()
 			expect(t, "stored", k.md5s, map[string]string{fileA: sumOf(a), fileB: sumOf(b)})
 			got := [][]string{}
 			for _, form := range k.forms {
@@ -801,6 +809,8 @@ func TestPutImageStopsAfterTheLastAttempt(t *testing.T) {
 	c, waits := newClient(t, k.server)
 	_, err := c.PutImage(t.Context(), FileOf(fileA, []byte("a")))
 	expectCode(t, err, CodeUnavailable)
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	expect(t, "uploads", k.tries, 3)
 	expect(t, "waits", len(waits.all), 2)
 }
