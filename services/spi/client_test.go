@@ -712,6 +712,22 @@ func TestPutImagesSendsFilesWithTheirChecksums(t *testing.T) {
 	expect(t, "fields", k.forms, [][]string{{fileA + ".md5", fileA, fileB + ".md5", fileB}})
 }
 
+func TestPutImagesReadsAFileWhoseChecksumIsKnownOnlyToSendIt(t *testing.T) {
+	k := newCard(t)
+	c, _ := newClient(t, k.server)
+	data, opened := []byte("a photograph"), 0
+	file := File{Name: fileA, MD5: sumOf(data), Size: int64(len(data)), Open: func() (io.ReadCloser, error) {
+		opened++
+		return io.NopCloser(bytes.NewReader(data)), nil
+	}}
+	image, err := c.PutImage(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "md5", image.MD5, sumOf(data))
+	expect(t, "opened", opened, 1)
+}
+
 func TestPutImagesOfNoFilesSendsNothing(t *testing.T) {
 	k := newCard(t)
 	c, _ := newClient(t, k.server)

@@ -22,9 +22,13 @@ import (
 type File struct {
 	// Name is DEVICE.YYYY-MM-DD_HH-MM-SS.jpg, where DEVICE is 8 hexadecimal digits and the time is UTC.
 	Name string
-	// Open gives the file's bytes from their beginning. It is called once to know the checksum and once for each attempt,
-	// and must give the same bytes each time.
+	// Open gives the file's bytes from their beginning. It is called once to know the checksum, where MD5 does not say it, and
+	// once for each attempt, and must give the same bytes each time.
 	Open func() (io.ReadCloser, error)
+	// MD5 is the checksum of the whole file, hexadecimal, and Size its length in bytes, where the caller knows them already.
+	// A wrong one is no danger: the server refuses the file. Both are found by reading the file where MD5 is empty.
+	MD5  string
+	Size int64
 }
 
 // FileAt is the file at a path, whose last part must be the image's name.
@@ -178,6 +182,10 @@ func prepare(ctx context.Context, files []File) ([]upload, error) {
 		names[file.Name] = true
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("upload: %w", context.Cause(ctx))
+		}
+		if file.MD5 != "" {
+			uploads[i] = upload{file: file, index: i, size: file.Size, md5: file.MD5}
+			continue
 		}
 		r, err := file.Open()
 		if err != nil {
