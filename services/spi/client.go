@@ -2,6 +2,7 @@ package spi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -307,23 +309,27 @@ const maxRow = 1 << 20
 
 // stream sends elements to an endpoint and gives the reply's list as it comes.
 func stream[T, E any](ctx context.Context, c *Client, endpoint string, elements []E, once bool) iter.Seq2[T, error] {
+	if elements == nil {
+		elements = []E{}
+	}
+	return streamOf[T](ctx, c, request{endpoint: endpoint, once: once}, elements)
+}
+
+// streamOf sends a request, with body as JSON where it is not nil, and gives the reply's list as it comes.
+func streamOf[T any](ctx context.Context, c *Client, r request, body any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		if elements == nil {
-			elements = []E{}
+		if body != nil {
+			text, err := json.Marshal(body)
+			if err != nil {
+				yield(none, Wrap(CodeInvalid, err, "the request cannot be written as JSON"))
+				return
+			}
+			r.contentType = "application/json"
+			r.body = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
+			r.length = int64(len(text))
 		}
-		body, err := json.Marshal(elements)
-		if err != nil {
-			yield(none, Wrap(CodeInvalid, err, "the request cannot be written as JSON"))
-			return
-		}
-		reply, err := c.do(ctx, request{
-			endpoint:    endpoint,
-			contentType: "application/json",
-			body:        func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
-			length:      int64(len(body)),
-			once:        once,
-		})
+		reply, err := c.do(ctx, r)
 		if err != nil {
 			yield(none, err)
 			return
@@ -331,7 +337,7 @@ func stream[T, E any](ctx context.Context, c *Client, endpoint string, elements 
 		defer discard(reply.Body)
 		for row, err := range rows[T](reply.Body) {
 			if err != nil && ctx.Err() != nil {
-				err = fmt.Errorf("%s: %w", endpoint, context.Cause(ctx))
+				err = fmt.Errorf("%s: %w", r.endpoint, context.Cause(ctx))
 			}
 			if !yield(row, err) {
 				return
@@ -391,12 +397,17 @@ func (b *budget) Read(p []byte) (int, error) {
 
 // request is what is sent to an endpoint, any number of times.
 type request struct {
+	method      string // empty: POST
 	endpoint    string // may hold a path
+	query       url.Values
+	header      http.Header
 	contentType string
 	body        func() (io.ReadCloser, error) // nil: none
 	length      int64                         // of body, bytes
 	once        bool                          // not to be sent again where it may have been done
 }
+
+func (r request) verb() string { return cmp.Or(r.method, http.MethodPost) }
 
 // failure is how an attempt ended that did not end well.
 type failure struct {
@@ -523,11 +534,14 @@ func (c *Client) send(ctx context.Context, r request, user, password string) (*h
 			return nil, &failure{err: err}
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath(r.endpoint).String(), body)
+	target := c.base.JoinPath(r.endpoint)
+	target.RawQuery = r.query.Encode()
+	req, err := http.NewRequestWithContext(ctx, r.verb(), target.String(), body)
 	if err != nil {
 		return nil, &failure{err: Wrap(CodeInvalid, err, "%s cannot be asked for", r.endpoint)}
 	}
 	req.ContentLength, req.GetBody = r.length, r.body
+	maps.Copy(req.Header, r.header)
 	req.Header.Set("User-Agent", c.userAgent)
 	if r.contentType != "" {
 		req.Header.Set("Content-Type", r.contentType)
@@ -543,7 +557,7 @@ func (c *Client) send(ctx context.Context, r request, user, password string) (*h
 		return reply, nil
 	}
 	defer discard(reply.Body)
-	f := &failure{err: c.replyError(reply, r.endpoint), status: reply.StatusCode}
+	f := &failure{err: c.replyError(reply, r), status: reply.StatusCode}
 	switch reply.StatusCode {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		f.again, f.refused = true, true
@@ -572,7 +586,7 @@ const maxErrorBody = 64 << 10
 
 // replyError makes an error of a reply whose status is not 200. Its cause, for logs, says what was asked and the
 // request's id.
-func (c *Client) replyError(reply *http.Response, endpoint string) *Error {
+func (c *Client) replyError(reply *http.Response, r request) *Error {
 	text, _ := io.ReadAll(io.LimitReader(reply.Body, maxErrorBody)) // what has come is all there is to show
 	var wire struct {
 		Error struct {
@@ -597,7 +611,7 @@ func (c *Client) replyError(reply *http.Response, endpoint string) *Error {
 		code = CodeInvalid
 		message = fmt.Sprintf("the server sends us on to %.200q: use that address", location)
 	}
-	cause := fmt.Errorf("POST %s: status %d", endpoint, reply.StatusCode)
+	cause := fmt.Errorf("%s %s: status %d", r.verb(), r.endpoint, reply.StatusCode)
 	if id := reply.Header.Get("X-Request-Id"); id != "" {
 		cause = fmt.Errorf("%w, request %.64q", cause, id)
 	}
