@@ -176,6 +176,9 @@ func metadata(objects, side string, try func(dir string) error) (meta.MetadataSt
 	if noXattrs == nil {
 		return meta.XattrMeta{}, nil
 	}
+	if !errors.Is(noXattrs, errors.ErrUnsupported) {
+		return nil, fmt.Errorf("s3gw: the folder of the objects cannot be given an extended attribute: mend its owner and mode, or the disk: %w", noXattrs)
+	}
 	entries, err := os.ReadDir(objects)
 	if err != nil {
 		return nil, fmt.Errorf("s3gw: %w", err)
@@ -185,7 +188,9 @@ func metadata(objects, side string, try func(dir string) error) (meta.MetadataSt
 			" keep (%w): move the folder to one that does (ext4, xfs, btrfs), copying with `cp -a` or `rsync -aX`", objects, noXattrs)
 	}
 	if err := os.MkdirAll(side, 0o750); err != nil {
-		return nil, fmt.Errorf("s3gw: the folder of the metadata: %w", err)
+		return nil, fmt.Errorf("s3gw: the file system of %s keeps no extended attributes (%w), and the folder %s, for what would be kept"+
+			" in them, cannot be made (%w): put the objects on a file system that keeps them (ext4, xfs, btrfs), or let %s be written",
+			objects, noXattrs, side, err, filepath.Dir(side))
 	}
 	return sidecar(side)
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/versity/versitygw/backend/meta"
@@ -132,7 +134,7 @@ func TestRunNamesWhatIsMissing(t *testing.T) {
 
 func TestMetadataGoesWhereTheFileSystemKeepsIt(t *testing.T) {
 	with := func(string) error { return nil }
-	without := func(string) error { return errors.New("operation not supported") }
+	without := func(string) error { return syscall.EOPNOTSUPP }
 	isSidecar := func(m meta.MetadataStorer) bool { _, ok := m.(meta.SideCar); return ok }
 
 	dir := t.TempDir()
@@ -162,5 +164,22 @@ func TestMetadataGoesWhereTheFileSystemKeepsIt(t *testing.T) {
 	}
 	if _, err := metadata(objects, side, without); err == nil || !strings.Contains(err.Error(), "rsync -aX") {
 		t.Errorf("objects that came without their attributes: %v", err)
+	}
+
+	if _, err := metadata(objects, side, func(string) error { return fs.ErrPermission }); err == nil || !strings.Contains(err.Error(), "owner and mode") {
+		t.Errorf("a folder that cannot be written: %v", err)
+	}
+
+	// the container's case: the objects have a volume of their own, below a root that is read-only
+	if err := os.Remove(filepath.Join(objects, "bucket")); err != nil {
+		t.Fatal(err)
+	}
+	nowhere := filepath.Join(dir, "nowhere") // even root cannot make a folder there
+	if err := os.Symlink(filepath.Join(dir, "missing"), nowhere); err != nil {
+		t.Fatal(err)
+	}
+	_, err := metadata(objects, filepath.Join(nowhere, MetadataDir), without)
+	if err == nil || !strings.Contains(err.Error(), "keeps no extended attributes (operation not supported)") || !strings.Contains(err.Error(), "ext4") {
+		t.Errorf("metadata without a place: %v", err)
 	}
 }
