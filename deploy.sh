@@ -44,7 +44,8 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
   scale api=N       so many replicas of the API
   mysql-prompt      a MariaDB shell
   mysql-backup [DIR]       dump the database into this (or that) folder, while it is in use
-  mysql-restore FILE       put such a dump in the place of the database's content; asks, or takes --yes
+  mysql-restore FILE       put such a dump in the place of the database's content; asks, or takes --yes; --no-migrate: for an
+                           older version that is checked out next
   verify-backup FILE       restore a dump into a throw-away server and compare
   s3-backup DIR            copy what is new in the bucket into a folder; interrupted, it goes on
   s3-restore DIR           put what the bucket lacks back from there; asks, or takes --yes
@@ -744,16 +745,17 @@ confirm() {
     [ "$answer" = yes ] || die "nothing was changed"
 }
 
-# one_and_yes NAME ARGUMENTS: the one argument that a command takes, into the variable given, and whether --yes is there
+# one_and_yes NAME ARGUMENTS: the one argument that a command takes, into the variable given, and which options are there
 one_and_yes() {
-    what=$1 given='' yes=''
+    what=$1 given='' yes='' no_migrate=''
     shift
     for argument; do
-        case $argument in
-        --yes) yes=yes ;;
-        -*) misuse "$what: no such option: $argument" ;;
+        case $what,$argument in
+        "$what",--yes) yes=yes ;;
+        mysql-restore,--no-migrate) no_migrate=yes ;;
+        "$what",-*) misuse "$what: no such option: $argument" ;;
         *)
-            [ -z "$given" ] || misuse "$what takes one argument and --yes"
+            [ -z "$given" ] || misuse "$what takes one argument beside its options"
             given=$argument
             ;;
         esac
@@ -952,7 +954,7 @@ cmd_mysql_restore() {
         die "the tables could not be renamed: the data is as it was"
     }
 
-    migrate_restored || {
+    [ -n "$no_migrate" ] || migrate_restored || {
         back=$(moves "$MYSQL_DATABASE" "$scratch" "$(tables_of "$MYSQL_DATABASE")")$(moves "$before" "$MYSQL_DATABASE" "$old")
         echo "SET foreign_key_checks = 0; RENAME TABLE ${back#, };" | sql ||
             die "the migration failed, and so did putting the data back: it is in the database $before"
@@ -960,7 +962,10 @@ cmd_mysql_restore() {
         die "the restored data could not be migrated: the data is as it was before, and the lines above say why"
     }
     drop_both
+    # the API of this version would migrate as it starts
+    [ -z "$no_migrate" ] || api_stopped=''
     say "restored: $(printf '%s\n' "$rows" | awk '{ printf "%s%s %s", (NR > 1 ? ", " : ""), $2, $1 }')"
+    [ -z "$no_migrate" ] || say "nothing was migrated, and the API stays stopped: check the older version out, then 'sh deploy.sh $mode'"
 }
 
 drop_database() { echo "DROP DATABASE IF EXISTS \`$1\`;" | sql || say "the database $1 could not be dropped: do it with 'sh deploy.sh mysql-prompt'" >&2; }
