@@ -76,6 +76,8 @@ type FailureReport struct {
 	AlgoName    string `json:"algo_name"`
 	AlgoVersion string `json:"algo_version"`
 	Reason      string `json:"reason"` // for people; 500 characters are kept
+	// GivenBack says that the worker stops and has not tried: the lease ends, and no failure is counted.
+	GivenBack bool `json:"given_back,omitempty"`
 }
 
 // FailureSeries names failures: of the images inside the series, by the algorithm or, where AlgoName is empty, by any.

@@ -3,7 +3,7 @@ package spi
 import "strings"
 
 // BundleSuffixes are the ends of the names of files that ML bundles serve.
-var BundleSuffixes = []string{".yaml", ".yml", "model_final.pth", ".onnx", ".svg", ".jpeg", ".jpg", ".txt", ".db"}
+var BundleSuffixes = []string{".yaml", ".yml", "model_final.pth", ".onnx", ".safetensors", ".svg", ".jpeg", ".jpg", ".txt", ".db"}
 
 // ServedInBundles says whether a file of that name can be pulled from a bundle.
 func ServedInBundles(key string) bool {

@@ -34,6 +34,7 @@ func TestOpenAPITakesTheWorkThatTheServerTakes(t *testing.T) {
 		algoName(e)
 		algoVersion(e)
 		e.text("reason", MaxBody)
+		e.flag("given_back", false)
 	})
 	series := func(c *gin.Context) error { _, _, _, err := failureSeries(c); return err }
 	uploads := each(func(e *element) { readBundleUpload(e) })
@@ -72,6 +73,8 @@ func TestOpenAPITakesTheWorkThatTheServerTakes(t *testing.T) {
 		{"/report_uid_failure", failures, `[{"device":"a","datetime":"2020-06-20","reason":"",` + algorithm + `}]`, true},
 		{"/report_uid_failure", failures, `[{"device":"a","datetime":"2020-06-20",` + algorithm + `}]`, false},
 		{"/report_uid_failure", failures, `[{"device":"a","datetime":"2020-06-20","reason":1,` + algorithm + `}]`, false},
+		{"/report_uid_failure", failures, `[{"device":"a","datetime":"2020-06-20","reason":"","given_back":true,` + algorithm + `}]`, true},
+		{"/report_uid_failure", failures, `[{"device":"a","datetime":"2020-06-20","reason":"","given_back":"now",` + algorithm + `}]`, false},
 		{"/get_uid_failures", series, `[{` + span + `}]`, true},
 		{"/get_uid_failures", series, `[{` + span + `,"algo_name":"a"},{` + span + `,"algo_name":"a"}]`, true},
 		{"/get_uid_failures", series, `[{` + span + `,"algo_name":null}]`, true},

@@ -62,7 +62,7 @@ func (a *api) reportFailure(c *gin.Context, by *store.User) error {
 	format, err := elements(c, func(e *element) error {
 		failures = append(failures, store.Failure{
 			Device: e.text("device", maxText), Datetime: e.datetime("datetime"),
-			AlgoName: algoName(e), AlgoVersion: algoVersion(e),
+			AlgoName: algoName(e), AlgoVersion: algoVersion(e), GivenBack: e.flag("given_back", false),
 			Reason: work.CutReason(e.text("reason", MaxBody)), APIUser: a.provenance(by).APIUser,
 		})
 		return nil

@@ -23,7 +23,8 @@ type Work interface {
 	// AddFailure notes that the worker could not annotate the image, and ends its lease, unless another user, or a later
 	// version, has leased it meanwhile. After maxFailures it is not leased again until RetryFailures. It gives f with the
 	// number of failures so far. CodeNotFound where there is no such image; an image that has nothing to do for that
-	// algorithm is left alone, and has 0 failures. The device is exact, compared without case.
+	// algorithm is left alone, and has 0 failures. The device is exact, compared without case. Where f.GivenBack is set the
+	// worker has not tried: the lease ends as with a failure, and nothing is counted or kept.
 	AddFailure(ctx context.Context, f Failure, maxFailures int) (Failure, error)
 	// Failures calls fn with the images inside one of the series that failed maxFailures times or more, of that algorithm
 	// or, where algoName is empty, of any, ordered by device, datetime, algorithm.
@@ -59,6 +60,7 @@ type Failure struct {
 	Reason       string // of the last one
 	DatetimeLast time.Time
 	APIUser      sql.Null[string] // who reported it last
+	GivenBack    bool             // only of what is reported: the worker stops, and has not tried
 }
 
 // Backlog is what one algorithm has to do.

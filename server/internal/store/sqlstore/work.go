@@ -624,6 +624,9 @@ func (s *Store) AddFailure(ctx context.Context, f store.Failure, maxFailures int
 		if err != nil {
 			return err
 		}
+		if f.GivenBack {
+			return s.giveBack(ctx, tx, &f, image, a.id, state, holder, leaseTime)
+		}
 		f.Failures++
 		set := "failures = ?, failed_version = ?, failed_reason = ?, failed_datetime = ?, failed_user = ?"
 		ends, err := s.endsLease(ctx, tx, &f, holder, leaseTime)
@@ -639,6 +642,18 @@ func (s *Store) AddFailure(ctx context.Context, f store.Failure, maxFailures int
 		return s.updateIntents(ctx, tx, a.id, []int64{image}, set, f.Failures, f.AlgoVersion, f.Reason, s.dialect.datetime(f.DatetimeLast), f.APIUser)
 	})
 	return f, err
+}
+
+// giveBack lets an image that its worker has not tried wait again.
+func (s *Store) giveBack(ctx context.Context, tx *sql.Tx, f *store.Failure, image, algorithm int64, state int, holder, leaseTime sql.Null[int64]) error {
+	if state != leased {
+		return nil
+	}
+	ends, err := s.endsLease(ctx, tx, f, holder, leaseTime)
+	if err != nil || !ends {
+		return err
+	}
+	return s.updateIntents(ctx, tx, algorithm, []int64{image}, unleased)
 }
 
 // endsLease says whether a failure ends the image's lease, if there is any: a worker that is late may report what another

@@ -45,6 +45,7 @@ func RunWork(t *testing.T, open func(t *testing.T) store.Store) {
 		{"AnOldVersionsAnswerSparesANewVersionsLease", testLateAnswer},
 		{"AlgorithmsDoNotConcernEachOther", testAlgorithms},
 		{"FailedThriceIsListedAndNotLeased", testFailures},
+		{"WhatIsGivenBackWaitsAgainAndHasNotFailed", testGivenBack},
 		{"FailuresComeInOrder", testFailuresInOrder},
 		{"AFailureSparesAnothersLease", testLateFailure},
 		{"FailuresThatDoNotFitAreRefused", testFailureInvalid},

@@ -363,6 +363,48 @@ func testFailures(t *testing.T, s store.Store) {
 	sound(t, s)
 }
 
+func testGivenBack(t *testing.T, s store.Store) {
+	users := add(t, s, admin("root"), user("first"), user("second"))
+	images := someImages(t, s, "aaaaaaaa", 2)
+	r := request(users[1].ID, version1)
+	back := failure(images[0], version1, "first")
+	back.GivenBack = true
+	// Nobody has asked for work yet.
+	equal(t, fail(t, s, back).Failures, 0)
+	for range 4 { // more often than it might fail
+		equal(t, lease(t, s, r), reversed(images))
+		equal(t, fail(t, s, back).Failures, 0)
+		equal(t, lease(t, s, r), images[:1])
+		both := back
+		both.Device, both.Datetime = images[1].Device, images[1].Datetime
+		equal(t, fail(t, s, both).Failures, 0)
+		equal(t, fail(t, s, back).Failures, 0)
+	}
+	left := backlog(t, s, noon)[0]
+	equal(t, [2]int64{left.Waiting, left.Leased}, [2]int64{2, 0})
+	// A failure before it still counts after it.
+	equal(t, lease(t, s, r), reversed(images))
+	equal(t, fail(t, s, failure(images[0], version1, "first")).Failures, 1)
+	equal(t, lease(t, s, r), images[:1])
+	equal(t, fail(t, s, back).Failures, 1)
+	// What another has leased meanwhile is another's.
+	r.UserID = users[2].ID
+	equal(t, lease(t, s, r), images[:1])
+	equal(t, fail(t, s, back).Failures, 1)
+	equal(t, len(lease(t, s, r)), 0)
+	// Nor does an image that rests wait again.
+	for range 2 {
+		fail(t, s, failure(images[0], version1, "second"))
+	}
+	fail(t, s, back)
+	equal(t, len(failuresIn(t, s, "", always)), 1)
+	equal(t, len(lease(t, s, r)), 0)
+	back.Device = "bbbbbbbb"
+	_, err := s.AddFailure(background(t), back, 3)
+	wantCode(t, err, spi.CodeNotFound)
+	sound(t, s)
+}
+
 func testFailuresInOrder(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	var want []store.Failure
