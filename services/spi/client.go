@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,24 +29,31 @@ import (
 // server's, or, where the method's context ended, wraps the context's error. Faults of the network are CodeUnavailable.
 //
 // A client made with [WithPassword] logs in once, goes on with the token, gets a new one before it ends, and logs in again,
-// once a request, where the server does not take the token (any more).
+// once a request, where the server does not take the token (any more). One that has a token alone renews it with itself,
+// where it knows when that is due: see [WithSavedToken].
 //
 // Requests have no time limit of their own, since replies and uploads may be long: give a context that has one.
 type Client struct {
 	base      *url.URL
 	http      *http.Client
+	roots     *x509.CertPool // nil: the system's
 	userAgent string
 	retry     Retry
 	now       func() time.Time
 	session   session
 }
 
+// ErrNoAPI is in the chain of the error of a reply with status 200 that no Sticky Pi API would give.
+var ErrNoAPI = errors.New("not a reply of the API")
+
 // session is what the client logs in with. What lies below lock is read and written by its holder alone.
 type session struct {
 	lock               chan struct{} // holds one value while locked: a mutex that a context can stop waiting for
 	username, password string        // password: empty where the client was given none
 	token              string
-	renewAt            time.Time // of this machine's clock; zero: never
+	renewAt            time.Time              // of this machine's clock; zero: never
+	save               func(Token, time.Time) // told of each new token and its renewAt; may be nil
+	clock              *time.Duration         // how far this machine's clock is ahead; nil: not known
 }
 
 // Option sets up a [Client].
@@ -57,9 +65,24 @@ func WithPassword(username, password string) Option {
 }
 
 // WithToken gives the client a token to start with. Without [WithPassword] as well it cannot log in again when that ends;
-// [Client.GetToken] called in time renews it.
+// [Client.GetToken] called in time renews it, and from then on the client does so by itself.
 func WithToken(token string) Option {
 	return func(c *Client) { c.session.token = token }
+}
+
+// WithSavedToken is [WithToken] for programs that keep the token between two runs. The client renews it with itself at
+// renewAt, by this machine's clock (zero: never). save is told of every new token and when to renew it; calls wait for it
+// meanwhile, and it must not call the client. It may be nil.
+func WithSavedToken(t Token, renewAt time.Time, save func(t Token, renewAt time.Time)) Option {
+	return func(c *Client) {
+		c.session.token, c.session.renewAt, c.session.save = t.Token, renewAt, save
+	}
+}
+
+// WithRootCAs replaces the system's certificate authorities by those of a pool, for the API's and the object store's
+// connections. Without effect beside [WithHTTPClient].
+func WithRootCAs(pool *x509.CertPool) Option {
+	return func(c *Client) { c.roots = pool }
 }
 
 // WithHTTPClient replaces the HTTP client, whose Timeout, if any, is for a whole request with its reply. Redirects are not
@@ -155,6 +178,10 @@ func (a *attempts) next(ctx context.Context, err error) error {
 	return a.Wait(ctx, pause)
 }
 
+// idleConnections is how many connections to one host are kept for the next request: those of all workers of a large
+// upload or download. net/http keeps two, and each other would shake hands anew.
+const idleConnections = 64
+
 // headersWithin is how long the server may take to begin its reply once it has the whole request: uploads wait their turn.
 const headersWithin = 5 * time.Minute
 
@@ -186,6 +213,10 @@ func New(baseURL string, options ...Option) (*Client, error) {
 		if transport, ok := http.DefaultTransport.(*http.Transport); ok {
 			transport = transport.Clone()
 			transport.ResponseHeaderTimeout = headersWithin
+			transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 2*idleConnections, idleConnections
+			if c.roots != nil {
+				transport.TLSClientConfig = &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12}
+			}
 			c.http.Transport = transport
 		}
 	}
@@ -205,6 +236,20 @@ func (c *Client) GetToken(ctx context.Context) (Token, error) {
 	}
 	defer unlock()
 	return c.logIn(ctx)
+}
+
+// ClockAhead is how far this machine's clock was ahead of the server's when the client last got a token, to a second or two;
+// negative: behind. known is false before the first one, and where the server did not tell its time.
+func (c *Client) ClockAhead(ctx context.Context) (ahead time.Duration, known bool) {
+	unlock, err := c.session.acquire(ctx)
+	if err != nil {
+		return 0, false
+	}
+	defer unlock()
+	if c.session.clock == nil {
+		return 0, false
+	}
+	return *c.session.clock, true
 }
 
 // UserFilter names users: those for whom each of the fields given matches. Fields are id, username, email, is_admin,
@@ -358,7 +403,7 @@ func rows[T any](r io.Reader) iter.Seq2[T, error] {
 		in := &budget{r: r, left: most, most: most}
 		dec := json.NewDecoder(in)
 		if start, err := dec.Token(); err != nil || start != json.Delim('[') {
-			yield(none, Wrap(CodeUnavailable, err, "the reply is not a JSON list: is this the address of a Sticky Pi API?"))
+			yield(none, Wrap(CodeUnavailable, errors.Join(ErrNoAPI, err), "the reply is not a JSON list: is this the address of a Sticky Pi API?"))
 			return
 		}
 		n := 0
@@ -465,7 +510,7 @@ func (s *session) acquire(ctx context.Context) (unlock func(), err error) {
 }
 
 // tokenOtherThan gives the session's token, after logging in where that is due or where the token is the refused one. It
-// gives the refused one itself, or none, where the client has no password.
+// gives the refused one itself, or none, where the client has no password: only a token that still counts gets a new one.
 func (c *Client) tokenOtherThan(ctx context.Context, refused string) (string, error) {
 	unlock, err := c.session.acquire(ctx)
 	if err != nil {
@@ -473,8 +518,12 @@ func (c *Client) tokenOtherThan(ctx context.Context, refused string) (string, er
 	}
 	defer unlock()
 	s := &c.session
-	due := s.token == refused || !s.renewAt.IsZero() && !c.now().Before(s.renewAt)
-	if s.password == "" || !due {
+	old := !s.renewAt.IsZero() && !c.now().Before(s.renewAt)
+	if s.token == refused {
+		if s.password == "" {
+			return s.token, nil
+		}
+	} else if !old {
 		return s.token, nil
 	}
 	t, err := c.logIn(ctx)
@@ -496,9 +545,12 @@ func (c *Client) logIn(ctx context.Context) (Token, error) {
 			err := json.NewDecoder(io.LimitReader(reply.Body, maxErrorBody)).Decode(&t)
 			discard(reply.Body)
 			if err != nil || t.Token == "" {
-				return Token{}, Wrap(CodeUnavailable, err, "the reply is not a token: is this the address of a Sticky Pi API?")
+				return Token{}, Wrap(CodeUnavailable, errors.Join(ErrNoAPI, err), "the reply is not a token: is this the address of a Sticky Pi API?")
 			}
 			s.token, s.renewAt = t.Token, c.renewAt(reply, t)
+			if s.save != nil {
+				s.save(t, s.renewAt)
+			}
 			return t, nil
 		}
 		if !failed.again {
@@ -511,12 +563,14 @@ func (c *Client) logIn(ctx context.Context) (Token, error) {
 }
 
 // renewAt is when nine tenths of a token's life are over, by this machine's clock, which may be wrong: the token's age is
-// reckoned with the server's.
+// reckoned with the server's. It notes how wrong it is.
 func (c *Client) renewAt(reply *http.Response, t Token) time.Time {
 	now := c.now()
 	server, err := http.ParseTime(reply.Header.Get("Date"))
 	if err != nil {
-		server = now
+		server, c.session.clock = now, nil
+	} else {
+		c.session.clock = new(now.Sub(server).Round(time.Second))
 	}
 	life := time.Unix(t.Expiration, 0).Sub(server)
 	if life <= 0 {
@@ -570,6 +624,7 @@ func (c *Client) send(ctx context.Context, r request, user, password string) (*h
 func connectionFailure(ctx context.Context, endpoint string, err error) *failure {
 	var mine *Error
 	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
 	switch {
 	case ctx.Err() != nil:
 		return &failure{err: fmt.Errorf("%s: %w", endpoint, context.Cause(ctx))}
@@ -577,6 +632,8 @@ func connectionFailure(ctx context.Context, endpoint string, err error) *failure
 		return &failure{err: mine}
 	case errors.As(err, &certificate):
 		return &failure{err: Wrap(CodeUnavailable, err, "the server cannot prove that it is who it says")}
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
+		return &failure{err: Wrap(CodeInvalid, err, "the server does not speak HTTPS at that address")}
 	}
 	return &failure{err: Wrap(CodeUnavailable, err, "the connection to the server failed"), again: true}
 }
