@@ -37,6 +37,7 @@ type Client struct {
 	base      *url.URL
 	http      *http.Client
 	roots     *x509.CertPool // nil: the system's
+	badLine   bool
 	userAgent string
 	retry     Retry
 	now       func() time.Time
@@ -216,6 +217,9 @@ func New(baseURL string, options ...Option) (*Client, error) {
 			transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 2*idleConnections, idleConnections
 			if c.roots != nil {
 				transport.TLSClientConfig = &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12}
+			}
+			if c.badLine {
+				fitForBadLine(transport)
 			}
 			c.http.Transport = transport
 		}
