@@ -1,0 +1,356 @@
+// Package bundle keeps a local copy of the model in an ML bundle on the server. A copy is a folder that is whole or not
+// there: it is downloaded beside its place, each file's md5 is checked, and a rename puts it there. It may import
+// services/spi.
+package bundle
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // the protocol's checksum, not a signature
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+)
+
+// Name is the detector's bundle.
+const Name = "universal-insect-detector"
+
+// Keys in the bundle that detectors use. What else it holds, such as the old stack's model_final.pth, is left where it is.
+const (
+	ConfigKey  = "config/config.yaml"
+	WeightsKey = "output/weights.safetensors"
+)
+
+// Bounds of a bundle's model.
+const (
+	maxFiles = 16
+	maxBytes = 1 << 30 // of all files together
+)
+
+// staleAfter is when what is left of others' work in the folder, which workers may share, is taken away.
+const staleAfter = 24 * time.Hour
+
+// stallAfter ends a download that makes no progress.
+const stallAfter = time.Minute
+
+const (
+	manifestFile = "manifest.json"
+	currentFile  = "current" // names the snapshot that was synced last
+	incoming     = "incoming-"
+	snapshot     = "model-"
+)
+
+var (
+	modelKey = regexp.MustCompile(`^output/[A-Za-z0-9_][A-Za-z0-9_. -]*\.onnx$`)
+	isMD5    = regexp.MustCompile(`^[0-9a-f]{32}$`)
+)
+
+// wanted says whether detectors use a file of the bundle.
+func wanted(key string) bool {
+	return key == ConfigKey || key == WeightsKey || modelKey.MatchString(key)
+}
+
+// File is a file of a model.
+type File struct {
+	Key   string    `json:"key"` // its path in the bundle, with slashes
+	MD5   string    `json:"md5"`
+	MTime time.Time `json:"mtime"` // when it was pushed
+}
+
+// Model is a local copy of a bundle's model. The zero value is that of a bundle without one.
+type Model struct {
+	Dir   string
+	Files []File // ordered by key
+}
+
+// Path is where the file of that key is on the disk.
+func (m Model) Path(key string) string { return filepath.Join(m.Dir, filepath.FromSlash(key)) }
+
+// File gives the file of that key.
+func (m Model) File(key string) (File, bool) {
+	i := slices.IndexFunc(m.Files, func(f File) bool { return f.Key == key })
+	if i < 0 {
+		return File{}, false
+	}
+	return m.Files[i], true
+}
+
+// ONNX gives the keys of the models for onnxruntime.
+func (m Model) ONNX() []string {
+	var keys []string
+	for _, f := range m.Files {
+		if strings.HasSuffix(f.Key, ".onnx") {
+			keys = append(keys, f.Key)
+		}
+	}
+	return keys
+}
+
+// API lists a bundle's files; *spi.Client is one.
+type API interface {
+	GetBundleFiles(ctx context.Context, bundle string, part spi.BundlePart) ([]spi.BundleFile, error)
+}
+
+// Folder holds copies of the bundle's model. Several workers may share it.
+type Folder struct {
+	API  API
+	HTTP *http.Client
+	Dir  string // made where it is missing
+}
+
+// Sync gives a copy of the model that the server has now, after downloading what differs. Whatever fails, the copies that
+// are there stay.
+func (f *Folder) Sync(ctx context.Context) (Model, error) {
+	listed, err := f.API.GetBundleFiles(ctx, Name, spi.BundleModel)
+	if err != nil {
+		return Model{}, fmt.Errorf("bundle %s: %w", Name, err)
+	}
+	listed = slices.DeleteFunc(listed, func(b spi.BundleFile) bool { return !wanted(b.Key) })
+	if len(listed) > maxFiles {
+		return Model{}, fmt.Errorf("bundle %s: %d files of models, and %d are the most: remove those that are not used", Name, len(listed), maxFiles)
+	}
+	slices.SortFunc(listed, func(a, b spi.BundleFile) int { return strings.Compare(a.Key, b.Key) })
+	var files []File
+	for _, b := range listed {
+		sum := strings.ToLower(b.MD5)
+		if !isMD5.MatchString(sum) {
+			return Model{}, fmt.Errorf("bundle %s: the server's md5 of %s is %.40q: push the file again", Name, b.Key, b.MD5)
+		}
+		files = append(files, File{Key: b.Key, MD5: sum, MTime: time.UnixMilli(int64(b.MTime * 1000)).UTC()})
+	}
+	if len(files) == 0 {
+		return Model{}, f.finish("")
+	}
+	id, err := identity(files)
+	if err != nil {
+		return Model{}, err
+	}
+	m, err := f.open(id)
+	if err != nil {
+		if err := f.download(ctx, id, files, listed); err != nil {
+			return Model{}, fmt.Errorf("bundle %s: %w", Name, err)
+		}
+		if m, err = f.open(id); err != nil {
+			return Model{}, fmt.Errorf("bundle %s: %w", Name, err)
+		}
+	}
+	return m, f.finish(id)
+}
+
+// identity names a snapshot by its content.
+func identity(files []File) (string, error) {
+	text, err := json.Marshal(files)
+	if err != nil {
+		return "", err
+	}
+	sum := md5.Sum(text) //nolint:gosec // it tells snapshots apart
+	return snapshot + hex.EncodeToString(sum[:]), nil
+}
+
+// Last gives the copy that was synced last, whether or not the server can be reached: none, where none was, or the bundle
+// had none. Its files are as they were downloaded.
+func (f *Folder) Last() (Model, error) {
+	name, err := os.ReadFile(filepath.Join(f.Dir, currentFile))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(name) == 0 {
+		return Model{}, nil
+	}
+	if err != nil {
+		return Model{}, fmt.Errorf("the bundle's folder: %w", err)
+	}
+	id := string(name)
+	if rest, ok := strings.CutPrefix(id, snapshot); !ok || !isMD5.MatchString(rest) {
+		return Model{}, fmt.Errorf("the bundle's folder %s is damaged: the file %s names no model; remove it", f.Dir, currentFile)
+	}
+	return f.open(id)
+}
+
+// open reads a snapshot and checks its files.
+func (f *Folder) open(id string) (Model, error) {
+	m := Model{Dir: filepath.Join(f.Dir, id)}
+	text, err := os.ReadFile(filepath.Join(m.Dir, manifestFile))
+	if err != nil {
+		return Model{}, err
+	}
+	if err := json.Unmarshal(text, &m.Files); err != nil {
+		return Model{}, fmt.Errorf("%s: %w", filepath.Join(m.Dir, manifestFile), err)
+	}
+	for _, file := range m.Files {
+		if !wanted(file.Key) {
+			return Model{}, fmt.Errorf("%s names %.80q, which is no file of a model", filepath.Join(m.Dir, manifestFile), file.Key)
+		}
+		sum, err := sumOf(m.Path(file.Key))
+		if err != nil {
+			return Model{}, err
+		}
+		if sum != file.MD5 {
+			return Model{}, fmt.Errorf("%s was changed since its download", m.Path(file.Key))
+		}
+	}
+	return m, nil
+}
+
+func sumOf(path string) (string, error) {
+	in, err := os.Open(path) //nolint:gosec // below our folder: wanted has seen the key
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	h := md5.New() //nolint:gosec // see the import
+	if _, err := io.Copy(h, in); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// download makes a snapshot.
+func (f *Folder) download(ctx context.Context, id string, files []File, links []spi.BundleFile) error {
+	if err := os.MkdirAll(f.Dir, 0o750); err != nil {
+		return fmt.Errorf("its folder cannot be made: %w", err)
+	}
+	dir, err := os.MkdirTemp(f.Dir, incoming)
+	if err != nil {
+		return fmt.Errorf("its folder cannot be written: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	left := int64(maxBytes)
+	for i, file := range files {
+		path := filepath.Join(dir, filepath.FromSlash(file.Key))
+		n, err := f.fetch(ctx, links[i].URL, path, file, left)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file.Key, err)
+		}
+		left -= n
+	}
+	text, err := json.Marshal(files)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, manifestFile), text, 0o600); err != nil {
+		return err
+	}
+	to := filepath.Join(f.Dir, id)
+	if err := os.Rename(dir, to); err == nil {
+		return nil
+	}
+	if _, err := f.open(id); err == nil {
+		return nil // another worker was faster
+	}
+	// one that was damaged since
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	return os.Rename(dir, to)
+}
+
+// fetch downloads one file of at most that many bytes, and gives its length.
+func (f *Folder) fetch(ctx context.Context, link, path string, file File, most int64) (int64, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stall := time.AfterFunc(stallAfter, cancel)
+	defer stall.Stop()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
+	if err != nil {
+		return 0, errors.New("the server's link is no URL")
+	}
+	reply, err := f.HTTP.Do(req)
+	if err != nil {
+		var u *url.Error
+		if errors.As(err, &u) {
+			err = u.Err // the URL is a key to the file
+		}
+		return 0, err
+	}
+	defer func() { _ = reply.Body.Close() }()
+	if reply.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("the object store answered %s", reply.Status)
+	}
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below our folder: wanted has seen the key
+	if err != nil {
+		return 0, err
+	}
+	defer out.Close()
+	h := md5.New() //nolint:gosec // see the import
+	n, err := io.Copy(io.MultiWriter(out, h), &progressing{io.LimitReader(reply.Body, most+1), stall})
+	if err != nil {
+		return n, fmt.Errorf("the download broke off after %d bytes: %w", n, err)
+	}
+	if n > most {
+		return n, fmt.Errorf("the model has more than %d MB", maxBytes>>20)
+	}
+	if sum := hex.EncodeToString(h.Sum(nil)); sum != file.MD5 {
+		return n, fmt.Errorf("it came with md5 %s instead of %s", sum, file.MD5)
+	}
+	return n, errors.Join(out.Sync(), out.Close())
+}
+
+// progressing puts off a timer with every byte that comes.
+type progressing struct {
+	io.Reader
+	stall *time.Timer
+}
+
+func (p *progressing) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	if n > 0 {
+		p.stall.Reset(stallAfter)
+	}
+	return n, err
+}
+
+// finish notes which copy is of what the server has now, "" for none, and takes away what nobody uses any more.
+func (f *Folder) finish(id string) error {
+	if err := os.MkdirAll(f.Dir, 0o750); err != nil {
+		return fmt.Errorf("the bundle's folder cannot be made: %w", err)
+	}
+	path := filepath.Join(f.Dir, currentFile)
+	if have, err := os.ReadFile(path); err != nil || string(have) != id { //nolint:gosec // our own
+		if err := replace(path, []byte(id)); err != nil {
+			return fmt.Errorf("the bundle's folder cannot be written: %w", err)
+		}
+	}
+	entries, err := os.ReadDir(f.Dir)
+	if err != nil {
+		return fmt.Errorf("the bundle's folder: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() == id || !strings.HasPrefix(e.Name(), incoming) && !strings.HasPrefix(e.Name(), snapshot) {
+			continue
+		}
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > staleAfter {
+			_ = os.RemoveAll(filepath.Join(f.Dir, e.Name())) // the next one tries again
+		}
+	}
+	return nil
+}
+
+// replace writes a file so that it is whole at any moment.
+func replace(path string, data []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), incoming)
+	if err != nil {
+		return err
+	}
+	_, err = temporary.Write(data)
+	err = errors.Join(err, temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(temporary.Name())
+	}
+	return err
+}

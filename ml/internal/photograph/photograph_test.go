@@ -1,0 +1,158 @@
+package photograph_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/photograph"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
+)
+
+func sum(data []byte) string {
+	s := md5.Sum(data)
+	return hex.EncodeToString(s[:])
+}
+
+func TestFetchTellsThePhotographsFaultsFromTheStores(t *testing.T) {
+	photo := spitest.JPEG(spitest.Photo{Width: 64, Height: 48})
+	var asked atomic.Int32
+	for _, tt := range []struct {
+		name   string
+		answer http.HandlerFunc
+		md5    string
+		reason photograph.Reason // of the photograph
+		code   spi.Code          // else
+		asked  int32
+	}{
+		{"it is there", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(photo) }, sum(photo), "", "", 1},
+		{"other bytes", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(photo[1:]) }, sum(photo), photograph.WrongMD5, "", 1},
+		{"gone", http.NotFound, sum(photo), photograph.Gone, "", 1},
+		{"too long", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(photograph.MaxBytes+1))
+		}, sum(photo), photograph.TooLarge, "", 1},
+		{"the store is broken", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, sum(photo), "", spi.CodeUnavailable, 3},
+		{"the store refuses the link", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, sum(photo), "", spi.CodeUnavailable, 3},
+		{"it breaks off once", func(w http.ResponseWriter, _ *http.Request) {
+			if asked.Load() == 1 {
+				w.Header().Set("Content-Length", "1000000")
+			}
+			_, _ = w.Write(photo)
+		}, sum(photo), "", "", 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			asked.Store(0)
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked.Add(1)
+				tt.answer(w, r)
+			}))
+			defer s.Close()
+			data, err := photograph.Fetch(t.Context(), s.Client(), s.URL+"/a.jpg?X-Amz-Signature=secret", tt.md5)
+			check(t, err, tt.reason, tt.code)
+			if err == nil && !bytes.Equal(data, photo) {
+				t.Errorf("%d bytes, want the %d of the photograph", len(data), len(photo))
+			}
+			if n := asked.Load(); n != tt.asked {
+				t.Errorf("asked %d times, want %d", n, tt.asked)
+			}
+		})
+	}
+	_, err := photograph.Fetch(t.Context(), http.DefaultClient, "", "")
+	check(t, err, photograph.NoLink, "")
+}
+
+func TestFetchOfAStoreThatIsAwayDoesNotShowTheLink(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	s.Close()
+	_, err := photograph.Fetch(t.Context(), http.DefaultClient, s.URL+"/a.jpg?X-Amz-Signature=secret", "")
+	check(t, err, "", spi.CodeUnavailable)
+	if bytes.Contains([]byte(err.Error()), []byte("secret")) {
+		t.Errorf("the error holds the link's signature: %v", err)
+	}
+}
+
+func TestFetchObeysItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	}))
+	defer s.Close()
+	if _, err := photograph.Fetch(ctx, s.Client(), s.URL, ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func check(t *testing.T, err error, reason photograph.Reason, code spi.Code) {
+	t.Helper()
+	var mine *photograph.Error
+	switch {
+	case reason != "":
+		if !errors.As(err, &mine) || mine.Reason != reason {
+			t.Errorf("error %v, want the photograph's fault %s", err, reason)
+		}
+	case code != "":
+		if errors.As(err, &mine) || err == nil || spi.CodeOf(err) != code {
+			t.Errorf("error %v, want %s", err, code)
+		}
+	case err != nil:
+		t.Error(err)
+	}
+}
+
+// claimed is a JPEG whose header claims other dimensions.
+func claimed(width, height uint16) []byte {
+	data := spitest.Picture(spitest.Photo{Width: 64, Height: 48, Grey: true})
+	at := bytes.Index(data, []byte{0xff, 0xc0})
+	binary.BigEndian.PutUint16(data[at+5:], height)
+	binary.BigEndian.PutUint16(data[at+7:], width)
+	return data
+}
+
+func TestDecodeIsBounded(t *testing.T) {
+	whole := spitest.JPEG(spitest.Photo{Width: 64, Height: 48})
+	for _, tt := range []struct {
+		name   string
+		data   []byte
+		reason photograph.Reason
+	}{
+		{"a photograph", whole, ""},
+		{"a grey one", spitest.Picture(spitest.Photo{Width: 64, Height: 48, Grey: true}), ""},
+		{"one pixel", spitest.Picture(spitest.Photo{Width: 1, Height: 1}), ""},
+		{"cut short", whole[:len(whole)/2], photograph.Unreadable},
+		{"nothing", nil, photograph.Unreadable},
+		{"text", []byte("not a picture"), photograph.Unreadable},
+		{"65500 x 65500 pixels, as it says", claimed(65500, 65500), photograph.TooLarge},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			photo, err := photograph.Decode(tt.data)
+			check(t, err, tt.reason, "")
+			if err == nil && photo.Bounds().Empty() {
+				t.Error("the picture is empty")
+			}
+		})
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(spitest.JPEG(spitest.Photo{Width: 16, Height: 8}))
+	f.Add(claimed(60000, 900))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 1<<16 {
+			t.Skip("longer than it takes to find faults")
+		}
+		photo, err := photograph.Decode(data)
+		if err == nil && photo.Bounds().Dx()*photo.Bounds().Dy() > photograph.MaxPixels {
+			t.Errorf("decoded %v", photo.Bounds())
+		}
+	})
+}
