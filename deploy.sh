@@ -28,8 +28,9 @@ cmd_help() {
     cat <<'HELP'
 Usage: sh deploy.sh COMMAND [ARGUMENTS]
 
-  local     run everything in one process, in the foreground, until Ctrl-C or a signal; needs Go 1.26 and nothing else
-              --port N      the API's port (8080); N+2 is S3's, N+3 the metrics'
+  local     run everything in one process, in the foreground, until Ctrl-C or a signal; needs Go 1.26, and Node.js 20.19
+            with npm for the viewer
+              --port N      the API's port (8080); N+1 is the viewer's, N+2 S3's, N+3 the metrics'
               --data DIR    where all data stands (the project's data/ folder)
               --bind ADDR   the address to listen on (127.0.0.1: this machine only)
   init      write .secret.env with strong random secrets; an existing one is checked and never changed
@@ -146,6 +147,54 @@ tool() {
         { say "$1 $3 could not be installed: is the Go module proxy reachable (go env GOPROXY)?"; return 1; }
 }
 
+# --- the viewer's pages --------------------------------------------------------------------------------------------------
+
+web=$root/services/webapp/web
+
+# node_works: whether there is a Node.js with npm that can build the pages (20.19, 22.12 or newer)
+node_works() {
+    have npm && node_version=$(node --version 2>/dev/null) || return 1
+    node_version=${node_version#v}
+    node_major=${node_version%%.*} node_minor=${node_version#*.}
+    node_minor=${node_minor%%.*}
+    case $node_major in
+    20) [ "$node_minor" -ge 19 ] ;;
+    22) [ "$node_minor" -ge 12 ] ;;
+    *) [ "$node_major" -ge 23 ] 2>/dev/null ;;
+    esac
+}
+
+# sum_of FILES: one number for the names and contents of files and folders
+sum_of() { (cd "$web" && find "$@" -type f -exec cksum {} + | LC_ALL=C sort | cksum); }
+
+# build_viewer makes services/webapp/web/dist, unless nothing has changed since. Fails, with a line that says why.
+build_viewer() {
+    if ! node_works; then
+        say "the viewer's pages are not built: Node.js 20.19 or newer with npm is missing (on Debian: apt-get install nodejs npm; else https://nodejs.org)"
+        return 1
+    fi
+    (
+        if have flock; then
+            exec 9>"$root/.build/viewer.lock"
+            flock 9
+        fi
+        sources=$(sum_of src public index.html package.json package-lock.json tsconfig.json vite.config.ts)
+        stamp=$root/.build/viewer.built packages=$root/.build/viewer.packages
+        if [ -f "$web/dist/index.html" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sources" ]; then exit 0; fi
+        rm -f "$stamp"
+        cd "$web"
+        lock=$(sum_of package.json package-lock.json)
+        if ! [ -d node_modules ] || [ "$(cat "$packages" 2>/dev/null)" != "$lock" ]; then
+            say "the viewer's pages: getting the packages (npm ci)"
+            npm ci --no-audit --no-fund --loglevel=error || exit 1
+            echo "$lock" >"$packages"
+        fi
+        say "the viewer's pages: building"
+        npm run --silent build >"$root/.build/viewer.log" 2>&1 || { cat "$root/.build/viewer.log"; exit 1; }
+        echo "$sources" >"$stamp"
+    ) </dev/null || { say "the viewer's pages could not be built: the lines above say why (a download that failed: try again)"; return 1; }
+}
+
 # --- local ------------------------------------------------------------------------------------------------------------
 
 build_local() {
@@ -171,6 +220,7 @@ build_local() {
 
 cmd_local() {
     need_go
+    build_viewer >&2 || say "going on without the viewer" >&2
     build_local >&2
     data=default
     for argument; do

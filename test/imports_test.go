@@ -26,7 +26,13 @@ type rule struct {
 var rules = []rule{
 	{of: "services/kit/..."},
 	{of: "services/spi/...", may: []string{"services/kit/..."}},
-	{of: "services/webapp/...", may: clientSide},
+	{of: "services/webapp", may: append([]string{"services/webapp/internal/...", "services/webapp/web"}, clientSide...)},
+	{of: "services/webapp/cmd/...", may: append([]string{"services/webapp"}, clientSide...)},
+	{of: "services/webapp/internal/...", may: clientSide},
+	{of: "services/webapp/internal/front/..."},
+	{of: "services/webapp/internal/session/..."},
+	{of: "services/webapp/web/..."},
+	{of: "services/webapp/internal/ui/...", may: append([]string{"services/webapp/internal/front", "services/webapp/internal/session"}, clientSide...)},
 	{of: "services/monitor/...", may: clientSide},
 	{of: "ml/...", may: clientSide},
 	// local mode wires the services through the one package that each exports
@@ -77,7 +83,7 @@ var keepers = []struct {
 	pkg string
 	may []string
 }{
-	{"github.com/gin-gonic/gin/...", []string{"server/internal/httpapi/..."}},
+	{"github.com/gin-gonic/gin/...", []string{"server/internal/httpapi/...", "services/webapp/internal/ui/..."}},
 	{"github.com/go-sql-driver/mysql/...", []string{"server/internal/store/sqlstore/...", "services/kit/kittest"}},
 	{"modernc.org/sqlite/...", []string{"server/internal/store/sqlstore/..."}},
 	{"github.com/pressly/goose/v3/...", []string{"server/internal/store/sqlstore/..."}},
@@ -254,6 +260,9 @@ func TestImportRulesForbid(t *testing.T) {
 		{from: "services/spi", to: "server", test: true, want: "may import only"},
 		{from: "services/webapp/internal/pages", to: "services/spi"},
 		{from: "services/webapp", to: "server", want: "may import only"},
+		{from: "services/webapp/internal/session", to: "services/spi", want: "may import only"},
+		{from: "services/webapp/internal/ui", to: "services/webapp/internal/session"},
+		{from: "services/webapp/internal/front", to: gin, want: "only server/internal/httpapi/..., services/webapp/internal/ui/... may"},
 		{from: "ml/internal/detect", to: "services/webapp", want: "may import only"},
 		{from: "services/unheardof", to: "services/kit/config", want: "no rule"},
 		{from: "services/unheardof", to: "fmt", want: "no rule"},
@@ -289,9 +298,9 @@ func TestImportRulesForbid(t *testing.T) {
 		{from: "server/internal/unheardof", to: "server/internal/store", want: "no rule"},
 
 		{from: "server/internal/httpapi", to: gin},
-		{from: "server/internal/store/sqlstore", to: gin, want: "only server/internal/httpapi/... may"},
-		{from: "server/internal/auth", to: gin, want: "only server/internal/httpapi/... may"},
-		{from: "server", to: gin + "/binding", want: "only server/internal/httpapi/... may"},
+		{from: "server/internal/store/sqlstore", to: gin, want: "only server/internal/httpapi/..., services/webapp/internal/ui/... may"},
+		{from: "server/internal/auth", to: gin, want: "only server/internal/httpapi/..., services/webapp/internal/ui/... may"},
+		{from: "server", to: gin + "/binding", want: "only server/internal/httpapi/..., services/webapp/internal/ui/... may"},
 		{from: "server/internal/httpapi", to: sql, want: "only server/internal/store/sqlstore/..."},
 		{from: "server/internal/httpapi", to: sql, test: true},
 		{from: "server/internal/store", to: "modernc.org/sqlite/lib", want: "only server/internal/store/sqlstore/..."},

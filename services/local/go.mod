@@ -8,6 +8,7 @@ require (
 	github.com/sticky-pi/sticky-pi-server/server v0.0.0
 	github.com/sticky-pi/sticky-pi-server/services/kit v0.0.0
 	github.com/sticky-pi/sticky-pi-server/services/spi v0.0.0
+	github.com/sticky-pi/sticky-pi-server/services/webapp v0.0.0
 	golang.org/x/sync v0.24.0
 )
 
@@ -135,4 +136,5 @@ replace (
 	github.com/sticky-pi/sticky-pi-server/server => ../../server
 	github.com/sticky-pi/sticky-pi-server/services/kit => ../kit
 	github.com/sticky-pi/sticky-pi-server/services/spi => ../spi
+	github.com/sticky-pi/sticky-pi-server/services/webapp => ../webapp
 )

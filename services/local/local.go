@@ -1,5 +1,5 @@
-// Package local runs the whole Sticky Pi server in one process, without Docker or a database server: the API on SQLite, and
-// an S3 server over a folder. The code is production's; only what lies behind the store's and the object store's
+// Package local runs the whole Sticky Pi server in one process, without Docker or a database server: the API on SQLite, the
+// viewer, and an S3 server over a folder. The code is production's; only what lies behind the store's and the object store's
 // interfaces differs. It wires the services' exported packages and holds no logic of theirs.
 package local
 
@@ -22,6 +22,7 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/services/kit/config"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/s3gw"
 	"github.com/sticky-pi/sticky-pi-server/services/local/internal/demo"
+	"github.com/sticky-pi/sticky-pi-server/services/webapp"
 )
 
 // Options are local mode's settings.
@@ -36,6 +37,7 @@ type Options struct {
 
 // Offsets of the other services' ports from the API's.
 const (
+	viewerOffset  = 1
 	s3Offset      = 2
 	metricsOffset = 3
 )
@@ -83,7 +85,8 @@ func Run(ctx context.Context, o Options) (err error) {
 		MetricsListen:  net.JoinHostPort(o.Bind, strconv.Itoa(o.Port+metricsOffset)),
 		SQLite:         filepath.Join(data, databaseFile),
 		Secret:         src.Secret("SECRET_API_KEY", "a long random string", server.MinPassword),
-		TrustedProxies: src.CIDRs("TRUSTED_PROXIES"),
+		// the viewer asks in the name of browsers, and their failed log-ins count by their own addresses
+		TrustedProxies: append(src.CIDRs("TRUSTED_PROXIES"), addressOf(loopbackOf(o.Bind))...),
 		S3: server.S3{
 			InternalURL: "http://" + net.JoinHostPort(loopbackOf(o.Bind), strconv.Itoa(o.Port+s3Offset)), PublicURL: s3URL,
 			Region:    src.String("S3_REGION", "us-east-1"),
@@ -103,13 +106,21 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	return run(ctx, o, cfg, api, s3gw.Config{
+	viewer, err := webapp.New(ctx, webapp.Config{
+		Listen: net.JoinHostPort(o.Bind, strconv.Itoa(o.Port+viewerOffset)),
+		APIURL: "http://" + net.JoinHostPort(loopbackOf(o.Bind), strconv.Itoa(o.Port)), S3URL: s3URL,
+		Secret: cfg.Secret, TrustedProxies: src.CIDRs("TRUSTED_PROXIES"),
+	}, o.Log)
+	if err != nil {
+		return err
+	}
+	return run(ctx, o, cfg, api, viewer, s3gw.Config{
 		Addr: s3Address, Dir: filepath.Join(data, objectsDir), AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey, Region: cfg.S3.Region,
 	}, secrets)
 }
 
-// run serves both. S3 outlives the API, whose last uploads need it.
-func run(ctx context.Context, o Options, cfg server.Config, api *server.Server, s3 s3gw.Config, secrets string) error {
+// run serves all. S3 outlives the API, whose last uploads need it.
+func run(ctx context.Context, o Options, cfg server.Config, api *server.Server, viewer *webapp.Server, s3 s3gw.Config, secrets string) error {
 	s3ctx, stopS3 := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopS3()
 	var g errgroup.Group
@@ -120,11 +131,15 @@ func run(ctx context.Context, o Options, cfg server.Config, api *server.Server, 
 		return s3gw.Run(s3ctx, s3)
 	})
 	g.Go(func() error {
+		defer stop()
+		return viewer.Run(ctx, nil)
+	})
+	g.Go(func() error {
 		defer stopS3()
 		return api.Run(ctx, func() {
 			admin := cfg.Accounts[0]
-			_, _ = fmt.Fprintf(o.Out, "ready: API http://%s S3 %s metrics http://%s/metrics, admin %q, password: API_ADMIN_PASSWORD in %s\n",
-				api.Addr(), cfg.S3.PublicURL, api.MetricsAddr(), admin.Username, secrets)
+			_, _ = fmt.Fprintf(o.Out, "ready: viewer http://%s API http://%s S3 %s metrics http://%s/metrics, admin %q, password: API_ADMIN_PASSWORD in %s\n",
+				viewer.Addr(), api.Addr(), cfg.S3.PublicURL, api.MetricsAddr(), admin.Username, secrets)
 			if !o.Demo {
 				return
 			}
@@ -149,6 +164,14 @@ func loopbackOf(bind string) string {
 		return "::1"
 	}
 	return bind
+}
+
+// addressOf gives the host as an address, and nothing where it is a name.
+func addressOf(host string) []string {
+	if net.ParseIP(host) == nil {
+		return nil
+	}
+	return []string{host}
 }
 
 // reachable is where others reach a server bound to the address: for "all addresses" the first of this machine's own that

@@ -16,7 +16,7 @@ import (
 )
 
 type options struct {
-	Port    int              `default:"8080" help:"Port of the API; S3 listens on port + 2, metrics on port + 3."`
+	Port    int              `default:"8080" help:"Port of the API; the viewer listens on port + 1, S3 on port + 2, metrics on port + 3."`
 	Bind    string           `default:"127.0.0.1" help:"Address to listen on; 0.0.0.0 lets other machines in."`
 	Data    string           `default:"./data" help:"Folder of everything that is kept, made where it is missing."`
 	Demo    bool             `help:"Add a few days of generated images of three devices."`

@@ -1,0 +1,165 @@
+package ui
+
+import (
+	"compress/gzip"
+	"encoding/csv"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"github.com/sticky-pi/sticky-pi-server/services/webapp/internal/session"
+)
+
+// columns are those of the wire, in the order in which people read, and the number of insects.
+var columns = []string{
+	"id", "device", "datetime", "temp", "hum", "lum", "n_insects", "bat", "but", "lat", "lng", "alt", "device_version", "width", "height",
+	"no_flash_shutter_speed", "no_flash_exposure_time", "no_flash_bv", "no_flash_iso", "md5", "datetime_created", "api_version", "api_user",
+}
+
+// maxDevices bounds how many devices one table may name.
+const maxDevices = 1000
+
+// export streams the metadata of the images in scope as a compressed table: a device at a time, in bounded memory. Query:
+// start (included), end (excluded), and device, any number of times; all devices where there is none. A table that is cut
+// short ends without gzip's end, and so shows it.
+func (u *ui) export(c *gin.Context, s session.Session) error {
+	start, end, err := rangeOf(c)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request.Context()
+	client, err := u.client(c, spi.WithToken(s.Token))
+	if err != nil {
+		return err
+	}
+	devices := c.QueryArray("device")
+	if len(devices) > maxDevices {
+		return spi.Errorf(spi.CodeInvalid, "device: at most %d", maxDevices)
+	}
+	states, err := client.GetDevices(ctx, start.Time, end.Time, devices...)
+	if err != nil {
+		return err
+	}
+	h := c.Writer.Header()
+	h.Set("Content-Type", "application/gzip")
+	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="data.%s.%s.csv.gz"`, start.Format("2006-01-02"), end.Format("2006-01-02")))
+	c.Status(http.StatusOK)
+	gz, err := gzip.NewWriterLevel(c.Writer, gzip.BestSpeed)
+	if err != nil {
+		return err
+	}
+	table := csv.NewWriter(gz)
+	err = table.Write(columns)
+	for _, state := range states {
+		if err != nil {
+			break
+		}
+		if state.Images > 0 { // its days are whole ones: there may be fewer in the range itself
+			err = u.exportDevice(c, client, table, spi.Series{Device: state.Device, Start: start, End: end})
+		}
+	}
+	table.Flush()
+	if err == nil {
+		err = table.Error()
+	}
+	if err == nil {
+		err = gz.Close()
+	}
+	if err != nil {
+		u.Log.WarnContext(ctx, "table cut short", "error", err)
+		panic(http.ErrAbortHandler) // too late for a status
+	}
+	return nil
+}
+
+func rangeOf(c *gin.Context) (start, end spi.Datetime, err error) {
+	for name, to := range map[string]*spi.Datetime{"start": &start, "end": &end} {
+		if to.Time, _, err = spi.ParseDatetime(c.Query(name)); err != nil {
+			return start, end, spi.Wrap(spi.CodeInvalid, err, "%s: %v", name, err)
+		}
+	}
+	if !start.Before(end.Time) {
+		return start, end, spi.Errorf(spi.CodeInvalid, "start must be before end")
+	}
+	return start, end, nil
+}
+
+func (u *ui) exportDevice(c *gin.Context, client *spi.Client, table *csv.Writer, series spi.Series) error {
+	ctx := c.Request.Context()
+	insects := map[int64]newest{}
+	for a, err := range client.GetAnnotationSeries(ctx, spi.AnnotationRows, series) {
+		if err != nil {
+			return err
+		}
+		if a.AlgoName == spi.DefaultAlgorithm {
+			insects[a.ParentImageID] = insects[a.ParentImageID].or(a)
+		}
+	}
+	row := make([]string, 0, len(columns))
+	for image, err := range client.GetImageSeries(ctx, spi.Metadata, series) {
+		if err != nil {
+			return err
+		}
+		found := ""
+		if a, ok := insects[image.ID]; ok {
+			found = strconv.Itoa(a.objects)
+		}
+		row = appendRow(row[:0], image, found)
+		if err := table.Write(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newest is what the newest version of the detector found on an image.
+type newest struct {
+	version string
+	objects int
+}
+
+func (n newest) or(a spi.Annotation) newest {
+	if n.version != "" && stamp(n.version) >= stamp(a.AlgoVersion) {
+		return n
+	}
+	return newest{a.AlgoVersion, a.NObjects}
+}
+
+// stamp is the time in a version, which is TIMESTAMP-MD5.
+func stamp(version string) int64 {
+	digits, _, _ := strings.Cut(version, "-")
+	n, _ := strconv.ParseInt(digits, 10, 64) // another form counts as the oldest
+	return n
+}
+
+func appendRow(row []string, i spi.Image, insects string) []string {
+	return append(row,
+		strconv.FormatInt(i.ID, 10), i.Device, spi.FormatDatetime(i.Datetime.Time, spi.DateV2),
+		number(i.Temp), number(i.Hum), number(i.Lum), insects, number(i.Bat), number(i.But), number(i.Lat), number(i.Lng), number(i.Alt),
+		text(i.DeviceVersion), strconv.Itoa(i.Width), strconv.Itoa(i.Height),
+		number(i.NoFlashShutterSpeed), number(i.NoFlashExposureTime), number(i.NoFlashBV), number(i.NoFlashISO),
+		i.MD5, spi.FormatDatetime(i.DatetimeCreated.Time, spi.DateV2), text(i.APIVersion), text(i.APIUser))
+}
+
+func number(f *float64) string {
+	if f == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*f, 'g', -1, 64)
+}
+
+// text gives a value that a spreadsheet takes for text: one that begins like a formula gets an apostrophe before it, as
+// OWASP's page on CSV injection advises. Devices and users choose some of these.
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	if strings.HasPrefix(strings.TrimLeft(*s, " \t\r\n"), "=") || *s != "" && strings.ContainsRune("+-@\t\r\n", rune((*s)[0])) {
+		return "'" + *s
+	}
+	return *s
+}

@@ -1,0 +1,193 @@
+package ui
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sticky-pi/sticky-pi-server/services/kit/logging"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"github.com/sticky-pi/sticky-pi-server/services/webapp/internal/session"
+)
+
+// maxLogIn bounds the body of a log-in, in bytes.
+const maxLogIn = 4 << 10
+
+// logInWithin bounds the API's part of a log-in.
+const logInWithin = 30 * time.Second
+
+// The roles, as the page is told.
+const (
+	readOnly  = "read-only"
+	readWrite = "read-write"
+	admin     = "admin"
+)
+
+// sessionReply is what the page knows of its session. Without one, User is nil.
+type sessionReply struct {
+	User    *string `json:"user"`
+	Role    string  `json:"role,omitempty"`
+	Proof   string  `json:"proof,omitempty"`   // to be sent in the header X-CSRF-Token with every request but GET
+	Expires int64   `json:"expires,omitempty"` // seconds since the epoch
+	Version string  `json:"version"`           // of the viewer: a page of another one should be loaded anew
+}
+
+// proofHeader holds the session's proof.
+const proofHeader = "X-CSRF-Token" //nolint:gosec // a header's name
+
+func (u *ui) reply(s session.Session) sessionReply {
+	return sessionReply{User: &s.User, Role: s.Role, Proof: u.Sessions.Proof(s), Expires: s.Expires.Unix(), Version: u.Files.Version()}
+}
+
+// getSession says who is logged in; that nobody is, is no error.
+func (u *ui) getSession(c *gin.Context) {
+	s, err := u.open(c)
+	if err != nil {
+		c.JSON(http.StatusOK, sessionReply{Version: u.Files.Version()})
+		return
+	}
+	c.JSON(http.StatusOK, u.reply(s))
+}
+
+// open gives the request's session, and sends its cookie again where that is due.
+func (u *ui) open(c *gin.Context) (session.Session, error) {
+	value, err := c.Cookie(u.cookie)
+	if err != nil {
+		return session.Session{}, session.ErrNone
+	}
+	s, err := u.Sessions.Open(value)
+	if err != nil {
+		return session.Session{}, err
+	}
+	c.Request = c.Request.WithContext(logging.With(c.Request.Context(), slog.String("user", s.User)))
+	if touched, due := u.Sessions.Touch(s); due {
+		s = touched
+		if err := u.setCookie(c, s); err != nil {
+			return session.Session{}, err
+		}
+	}
+	return s, nil
+}
+
+// within lets a handler be called by who is logged in; with the session's proof, where it may change something.
+func (u *ui) within(handle func(*gin.Context, session.Session) error) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		s, err := u.open(c)
+		switch {
+		case errors.Is(err, session.ErrNone):
+			err = spi.Errorf(spi.CodeUnauthorized, "your session is over: log in again")
+		case err != nil:
+		case c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead && !u.Sessions.Proven(s, c.GetHeader(proofHeader)):
+			err = spi.Errorf(spi.CodeForbidden, "this request lacks the session's proof: load the page again")
+		default:
+			err = handle(c, s)
+		}
+		if err != nil {
+			u.fail(c, err)
+		}
+	}
+}
+
+// logIn asks the API for a token, and begins a new session with it, whatever cookie the browser sent.
+func (u *ui) logIn(c *gin.Context) {
+	s, err := u.begin(c)
+	if err == nil {
+		err = u.setCookie(c, s)
+	}
+	if err != nil {
+		u.fail(c, err)
+		return
+	}
+	u.Log.InfoContext(c.Request.Context(), "logged in", "user", s.User, "role", s.Role, "client", c.ClientIP())
+	c.JSON(http.StatusOK, u.reply(s))
+}
+
+func (u *ui) begin(c *gin.Context) (session.Session, error) {
+	// a form of another site can send no such type
+	if kind, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || kind != "application/json" {
+		return session.Session{}, spi.Errorf(spi.CodeUnsupportedMedia, "a log-in is sent as application/json")
+	}
+	var body struct{ Username, Password string }
+	dec := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxLogIn))
+	if err := dec.Decode(&body); err != nil {
+		return session.Session{}, spi.Wrap(spi.CodeInvalid, err, "the log-in cannot be read: send username and password")
+	}
+	if body.Username == "" || body.Password == "" {
+		return session.Session{}, spi.Errorf(spi.CodeInvalid, "fill in both user name and password")
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), logInWithin)
+	defer cancel()
+	client, err := u.client(c, spi.WithPassword(body.Username, body.Password))
+	if err != nil {
+		return session.Session{}, err
+	}
+	token, err := client.GetToken(ctx)
+	if err != nil {
+		if spi.CodeOf(err) == spi.CodeUnauthorized {
+			return session.Session{}, spi.Wrap(spi.CodeUnauthorized, err, "the user name or the password is wrong")
+		}
+		return session.Session{}, err
+	}
+	name, role, err := whoIs(ctx, client, body.Username)
+	if err != nil {
+		return session.Session{}, err
+	}
+	return u.Sessions.Start(name, role, token.Token, time.Unix(token.Expiration, 0)), nil
+}
+
+// whoIs asks what the user may do, by asking for what needs the role: the API has no endpoint for oneself.
+func whoIs(ctx context.Context, client *spi.Client, typed string) (name, role string, err error) {
+	users, err := client.GetUsers(ctx)
+	if err == nil {
+		for _, user := range users {
+			if strings.EqualFold(user.Username, typed) {
+				return user.Username, admin, nil
+			}
+		}
+		return typed, admin, nil
+	}
+	if spi.CodeOf(err) != spi.CodeForbidden {
+		return "", "", err
+	}
+	_, err = client.PutLabels(ctx) // none: it only asks whether one may
+	switch {
+	case err == nil:
+		return typed, readWrite, nil
+	case spi.CodeOf(err) == spi.CodeForbidden:
+		return typed, readOnly, nil
+	}
+	return "", "", err
+}
+
+func (u *ui) logOut(c *gin.Context, s session.Session) error {
+	u.Sessions.End(s)
+	u.dropCookie(c.Writer.Header())
+	u.Log.InfoContext(c.Request.Context(), "logged out")
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+func (u *ui) setCookie(c *gin.Context, s session.Session) error {
+	value, err := u.Sessions.Seal(s)
+	if err != nil {
+		return err
+	}
+	u.put(c.Writer.Header(), value, int(s.Expires.Sub(u.Now()).Seconds()))
+	return nil
+}
+
+func (u *ui) dropCookie(h http.Header) { u.put(h, "", -1) }
+
+func (u *ui) put(h http.Header, value string, maxAge int) {
+	cookie := http.Cookie{
+		Name: u.cookie, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: u.HTTPS, SameSite: http.SameSiteStrictMode,
+	}
+	h.Set("Set-Cookie", cookie.String()) // there is no other
+}

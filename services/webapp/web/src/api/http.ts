@@ -1,0 +1,90 @@
+// The one place where requests are made. Sessions are the server's: the page only holds the proof that a write needs.
+
+/** What went wrong, in the server's words. Codes are the API's (docs/PROTOCOL.md); 'network' is our own. */
+export class ApiError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly status: number,
+    /** seconds; 0: not said */
+    readonly retryAfter = 0,
+  ) {
+    super(message)
+  }
+}
+
+let proof = ''
+let onSessionOver = () => {}
+
+/** What state/session.ts hands over: the proof of writes, and what to do once the server says that the session is over. */
+export function useProof(text: string): void {
+  proof = text
+}
+export function whenSessionIsOver(callback: () => void): void {
+  onSessionOver = callback
+}
+
+export interface Options {
+  method?: 'GET' | 'POST' | 'DELETE'
+  body?: unknown
+  signal?: AbortSignal
+}
+
+/** Asks this server and gives the JSON that it answers. Throws an ApiError, or the signal's AbortError. */
+export async function request<T>(path: string, { method = 'GET', body, signal }: Options = {}): Promise<T> {
+  let reply: Response
+  try {
+    reply = await fetch(path, {
+      method,
+      credentials: 'same-origin',
+      redirect: 'error',
+      headers: {
+        Accept: 'application/json',
+        ...(method === 'GET' ? {} : { 'X-CSRF-Token': proof }),
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
+    })
+  } catch (e) {
+    if (signal?.aborted) throw e
+    throw new ApiError('network', 'The server cannot be reached. Check the connection and try again.', 0)
+  }
+  if (reply.status === 204) return undefined as T
+  if (!reply.ok) throw await failure(reply, path)
+  try {
+    return (await reply.json()) as T
+  } catch (e) {
+    if (signal?.aborted) throw e
+    throw new ApiError('network', 'The reply broke off. Try again.', reply.status)
+  }
+}
+
+async function failure(reply: Response, path: string): Promise<ApiError> {
+  let code = 'internal'
+  let message = `The server answered ${reply.status}.`
+  try {
+    const text = (await reply.json()) as { error?: { code?: string; message?: string } }
+    code = text.error?.code ?? code
+    message = sentence(text.error?.message ?? message)
+  } catch {
+    // not the server's own words, then: a gateway's page
+  }
+  if (reply.status === 401 && path !== '/session') onSessionOver()
+  return new ApiError(code, message, reply.status, Number(reply.headers.get('Retry-After')) || 0)
+}
+
+/** The API's messages begin small and have no full stop. */
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.')
+}
+
+/** Asks one of the API's endpoints, by its own path. */
+export function api<T>(endpoint: string, options?: Options): Promise<T> {
+  return request<T>(`/api/${endpoint}`, options)
+}
+
+/** Whether an error only says that nobody waits for the reply any more. */
+export function isAbort(e: unknown): boolean {
+  return e instanceof DOMException && e.name === 'AbortError'
+}

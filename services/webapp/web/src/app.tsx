@@ -1,0 +1,146 @@
+import type { ComponentType } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import { ApiError } from './api/http'
+import { useStore } from './lib/store'
+import { zoneName } from './lib/time'
+import { HOME, pages, type Page } from './pages/registry'
+import { theme, zone } from './state/prefs'
+import { inScope, refresh, scopeError, useScope } from './state/scope'
+import { logOut, useSession, type Session } from './state/session'
+import { go, pageAddress, useView } from './state/view'
+import { Icon } from './ui/icon'
+import { LogIn } from './ui/login'
+import { Busy, ErrorBox, IconButton, PageHead } from './ui/page'
+import { ScopeBar } from './ui/scope-bar'
+
+export function App({ opened }: { opened: Promise<void> }) {
+  const session = useSession()
+  const [error, setError] = useState<Error | null>(null)
+  useEffect(() => {
+    opened.catch((e: unknown) => setError(e instanceof ApiError ? e : new Error(String(e))))
+  }, [opened])
+  if (session) return <Shell session={session} />
+  if (session === null) return <LogIn />
+  if (error) {
+    return (
+      <main class="log-in">
+        <ErrorBox error={error} retry={() => location.reload()} />
+      </main>
+    )
+  }
+  return null // a moment
+}
+
+function Shell({ session }: { session: Session }) {
+  const view = useView()
+  const [menu, setMenu] = useState(false)
+  const problem = useStore(scopeError)
+  const page = pages.find((p) => p.path === view.path)
+  useEffect(() => {
+    if (view.path === '/') go({ path: HOME }, { replace: true })
+    setMenu(false)
+  }, [view.path])
+
+  return (
+    <div class="shell">
+      <a class="skip" href="#main">
+        Skip to the content
+      </a>
+      <header class="top">
+        <IconButton icon={menu ? 'close' : 'menu'} label="Menu" class="only-narrow" pressed={menu} onClick={() => setMenu(!menu)} />
+        <a class="brand" href={pageAddress(HOME)} onClick={follow}>
+          <img src="/favicon.svg" alt="" width="26" height="26" /> Sticky Pi
+        </a>
+        <Count />
+        <span class="grow" />
+        <ZoneSwitch />
+        <ThemeSwitch />
+        <span class="who" title={`${session.user}, ${session.role}`}>
+          {session.user}
+        </span>
+        <IconButton icon="logout" label="Log out" onClick={() => void logOut().catch(() => location.reload())} />
+      </header>
+      <nav class={`side ${menu ? 'open' : ''}`} aria-label="Pages">
+        <ul>
+          {pages
+            .filter((p) => !p.only || p.only === session.role)
+            .map((p) => (
+              <li key={p.path}>
+                <a href={pageAddress(p.path, view)} aria-current={p === page ? 'page' : undefined} onClick={follow}>
+                  <Icon name={p.icon} />
+                  {p.title}
+                </a>
+              </li>
+            ))}
+        </ul>
+      </nav>
+      <main id="main" tabIndex={-1}>
+        <ScopeBar />
+        {problem && <ErrorBox error={problem} retry={refresh} />}
+        {page && (!page.only || page.only === session.role) ? <PageView key={page.path} page={page} /> : view.path !== '/' && <NoPage />}
+      </main>
+    </div>
+  )
+}
+
+/** Follows a link of our own without loading the page anew. */
+export function follow(e: MouseEvent & { currentTarget: HTMLAnchorElement }): void {
+  if (e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return
+  e.preventDefault()
+  history.pushState(null, '', e.currentTarget.href)
+  dispatchEvent(new PopStateEvent('popstate'))
+}
+
+function PageView({ page }: { page: Page }) {
+  const [Component, set] = useState<ComponentType | null>(null)
+  const [error, setError] = useState<Error | null>(null)
+  useEffect(() => {
+    page.load().then(
+      (module) => set(() => module.default),
+      () => setError(new Error('This page could not be loaded: the server may have been updated.')),
+    )
+  }, [page])
+  if (error) return <ErrorBox error={error} retry={() => location.reload()} />
+  return Component ? <Component /> : <Busy what="Loading…" />
+}
+
+function NoPage() {
+  return (
+    <>
+      <PageHead title="No such page" />
+      <p>
+        There is nothing at this address, or it is not for you. <a href={pageAddress(HOME)} onClick={follow}>Images</a> is a good place to begin.
+      </p>
+    </>
+  )
+}
+
+function Count() {
+  const view = useView()
+  const scope = useScope()
+  const n = scope && inScope(scope.devices, view.devices).reduce((sum, d) => sum + d.images, 0)
+  return (
+    <span class="count" role="status">
+      {n === null ? '' : `${n.toLocaleString('en')} ${n === 1 ? 'image' : 'images'} in scope`}
+    </span>
+  )
+}
+
+function ZoneSwitch() {
+  const now = useStore(zone)
+  return (
+    <button type="button" class="quiet" title="Time zone of all times shown: UTC or this computer's" onClick={() => zone.set(now === 'utc' ? 'local' : 'utc')}>
+      <Icon name="clock" />
+      <span class="sr-only">Time zone: </span>
+      {zoneName(now)}
+    </button>
+  )
+}
+
+const nextTheme = { auto: 'light', light: 'dark', dark: 'auto' } as const
+const themeIcon = { auto: 'auto', light: 'sun', dark: 'moon' } as const
+
+function ThemeSwitch() {
+  const now = useStore(theme)
+  return <IconButton icon={themeIcon[now]} label={`Theme: ${now}`} onClick={() => theme.set(nextTheme[now])} />
+}

@@ -1,0 +1,63 @@
+// Times are seconds since the epoch (UTC) everywhere; text only at the edges: the wire, addresses, and what people read.
+
+export type Zone = 'utc' | 'local'
+
+export const DAY = 86400
+
+const pad = (n: number, digits = 2) => String(n).padStart(digits, '0')
+
+/** Reads 2020-06-20T21:33:24Z, 2020-06-20_21-33-24 or 2020-06-20 (midnight), all UTC; NaN for anything else. */
+export function parseTime(text: string): number {
+  const m = /^(\d{4})-(\d\d)-(\d\d)(?:[T_](\d\d)[:-](\d\d)[:-](\d\d)Z?)?$/.exec(text)
+  if (!m) return NaN
+  const [year, month, day, hour, minute, second] = m.slice(1).map((s) => Number(s ?? 0)) as [number, number, number, number, number, number]
+  const ms = Date.UTC(year, month - 1, day, hour, minute, second)
+  const d = new Date(ms)
+  // the 31st of June, or 25 o'clock, would be another day's
+  if (d.getUTCMonth() !== month - 1 || d.getUTCDate() !== day || d.getUTCHours() !== hour || minute > 59 || second > 59) return NaN
+  return ms / 1000
+}
+
+/** The wire's form: 2020-06-20T21:33:24Z. */
+export function wireTime(t: number): string {
+  return new Date(Math.round(t) * 1000).toISOString().slice(0, 19) + 'Z'
+}
+
+/** The form in names of images: 2020-06-20_21-33-24. */
+export function nameTime(t: number): string {
+  return wireTime(t).slice(0, 19).replace('T', '_').replaceAll(':', '-')
+}
+
+/** The day, UTC: 2020-06-20. */
+export function dayOf(t: number): string {
+  return wireTime(t).slice(0, 10)
+}
+
+/** For people: 2020-06-20 21:33:24, in the zone. */
+export function showTime(t: number, zone: Zone, seconds = true): string {
+  const d = new Date(t * 1000)
+  const text =
+    zone === 'utc'
+      ? wireTime(t).slice(0, 19).replace('T', ' ')
+      : `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}`
+  return seconds ? text : text.slice(0, 16)
+}
+
+/** How the zone is called beside a time. */
+export function zoneName(zone: Zone, t = Date.now() / 1000): string {
+  if (zone === 'utc') return 'UTC'
+  const minutes = -new Date(t * 1000).getTimezoneOffset()
+  const sign = minutes < 0 ? '−' : '+'
+  const abs = Math.abs(minutes)
+  return `UTC${sign}${pad(Math.floor(abs / 60))}:${pad(abs % 60)}`
+}
+
+/** A length of time for people: 45 s, 12 min, 3 h, 2 days. */
+export function showDuration(seconds: number): string {
+  const s = Math.abs(seconds)
+  const sign = seconds < 0 ? '−' : ''
+  if (s < 90) return `${sign}${Math.round(s)} s`
+  if (s < 90 * 60) return `${sign}${Math.round(s / 60)} min`
+  if (s < 48 * 3600) return `${sign}${Math.round(s / 3600)} h`
+  return `${sign}${Math.round(s / DAY)} days`
+}

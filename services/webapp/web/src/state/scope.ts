@@ -1,0 +1,75 @@
+// The devices and the number of images of the range: what the header counts, and what the chooser of devices lists. Pages
+// that need a device's state (GET /v2/devices) take it from here.
+import { api, ApiError, isAbort } from '../api/http'
+import type { DeviceState } from '../api/types'
+import { Store, useStore } from '../lib/store'
+import { wireTime } from '../lib/time'
+import { session } from './session'
+import { rangeOf, view } from './view'
+
+export interface Scope {
+  start: number
+  end: number
+  devices: DeviceState[] // every device that ever sent an image
+  loadedAt: number // seconds
+}
+
+export const scope = new Store<Scope | null>(null)
+export const scopeError = new Store<ApiError | null>(null)
+export const loading = new Store(false)
+/** Grows when everything should be asked for again. */
+export const refreshes = new Store(0)
+
+export function refresh(): void {
+  refreshes.set(refreshes.value + 1)
+}
+
+let asked = ''
+let running: AbortController | null = null
+
+async function load(): Promise<void> {
+  if (!session.value) {
+    asked = ''
+    running?.abort()
+    scope.set(null)
+    return
+  }
+  const [start, end] = rangeOf(view.value)
+  const key = `${start} ${end} ${refreshes.value} ${session.value.user}`
+  if (key === asked) return
+  asked = key
+  running?.abort()
+  const mine = new AbortController()
+  running = mine
+  loading.set(true)
+  try {
+    const devices = await api<DeviceState[]>(`v2/devices?start=${wireTime(start)}&end=${wireTime(end)}`, { signal: mine.signal })
+    scope.set({ start, end, devices, loadedAt: Date.now() / 1000 })
+    scopeError.set(null)
+  } catch (e) {
+    if (isAbort(e)) return
+    asked = ''
+    scopeError.set(e instanceof ApiError ? e : new ApiError('internal', String(e), 0))
+  } finally {
+    if (running === mine) loading.set(false)
+  }
+}
+
+export function followScope(): void {
+  const again = () => void load()
+  session.follow(again)
+  view.follow(again)
+  refreshes.follow(again)
+  again()
+}
+
+/** The devices in scope: those chosen, or all that have images in the range. */
+export function inScope(all: readonly DeviceState[], chosen: readonly string[]): DeviceState[] {
+  if (chosen.length === 0) return all.filter((d) => d.images > 0)
+  const names = new Set(chosen.map((d) => d.toLowerCase()))
+  return all.filter((d) => names.has(d.device.toLowerCase()))
+}
+
+export function useScope(): Scope | null {
+  return useStore(scope)
+}

@@ -1,0 +1,107 @@
+// What is being looked at stands in the page's address, and only there: every view can be shared, and the browser's
+// back button works. Parameters of one page alone live in `extra`.
+import { DAY, dayOf, nameTime, parseTime } from '../lib/time'
+import { Store, useStore } from '../lib/store'
+
+export interface ImageRef {
+  device: string
+  time: number
+}
+
+export interface View {
+  path: string
+  /** Days, UTC, both included; null: the last 28 days. */
+  range: { from: string; to: string } | null
+  devices: string[] // none: all
+  zoom: [number, number] | null // seconds
+  image: ImageRef | null
+  extra: Record<string, string>
+}
+
+export const DEFAULT_DAYS = 28
+
+const known = new Set(['from', 'to', 'devices', 'zoom', 'image'])
+
+export function parseView(path: string, search: string): View {
+  const q = new URLSearchParams(search)
+  const extra: Record<string, string> = {}
+  for (const [name, value] of q) if (!known.has(name)) extra[name] = value
+  return {
+    path: path.replace(/\/+$/, '') || '/',
+    range: parseRange(q.get('from'), q.get('to')),
+    devices: (q.get('devices') ?? '').split(',').filter((d) => /^[0-9a-z]{1,32}$/i.test(d)),
+    zoom: parseZoom(q.get('zoom')),
+    image: parseImage(q.get('image')),
+    extra,
+  }
+}
+
+function parseRange(from: string | null, to: string | null): View['range'] {
+  if (!from || !to) return null
+  const a = parseTime(from)
+  const b = parseTime(to)
+  if (Number.isNaN(a) || Number.isNaN(b) || from.length !== 10 || to.length !== 10 || a > b) return null
+  return { from, to }
+}
+
+function parseZoom(text: string | null): View['zoom'] {
+  const [a, b] = (text ?? '').split('~').map(parseTime)
+  return a !== undefined && b !== undefined && b > a ? [a, b] : null
+}
+
+/** An image is named as its file is, without the suffix: 5c173ff2.2020-06-20_21-33-24. */
+export function parseImage(text: string | null): ImageRef | null {
+  const m = /^([0-9a-z]{1,32})\.(.+)$/i.exec(text ?? '')
+  const time = parseTime(m?.[2] ?? '')
+  return m?.[1] && !Number.isNaN(time) ? { device: m[1], time } : null
+}
+
+export function imageName(image: ImageRef): string {
+  return `${image.device}.${nameTime(image.time)}`
+}
+
+export function formatView(view: View): string {
+  const q: string[] = []
+  // written by hand: these characters need no escaping in a query, and people read the address
+  if (view.range) q.push(`from=${view.range.from}`, `to=${view.range.to}`)
+  if (view.devices.length > 0) q.push(`devices=${view.devices.join(',')}`)
+  if (view.zoom) q.push(`zoom=${nameTime(view.zoom[0])}~${nameTime(view.zoom[1])}`)
+  if (view.image) q.push(`image=${imageName(view.image)}`)
+  for (const [name, value] of Object.entries(view.extra)) q.push(`${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
+  return view.path + (q.length > 0 ? '?' + q.join('&') : '')
+}
+
+/** The range in seconds, its end excluded. */
+export function rangeOf(view: Pick<View, 'range'>, now = Date.now() / 1000): [number, number] {
+  if (view.range) return [parseTime(view.range.from), parseTime(view.range.to) + DAY]
+  const end = parseTime(dayOf(now)) + DAY
+  return [end - DEFAULT_DAYS * DAY, end]
+}
+
+export const view = new Store<View>({ path: '/', range: null, devices: [], zoom: null, image: null, extra: {} })
+
+/** Begins to follow the address. */
+export function followAddress(): void {
+  const read = () => view.set(parseView(location.pathname, location.search))
+  addEventListener('popstate', read)
+  read()
+}
+
+/** Changes what is looked at. `replace`: without a step for the back button. */
+export function go(change: Partial<View>, { replace = false } = {}): void {
+  const next = { ...view.value, ...change }
+  const address = formatView(next)
+  if (address === formatView(view.value)) return
+  if (replace) history.replaceState(null, '', address)
+  else history.pushState(null, '', address)
+  view.set(next)
+}
+
+export function useView(): View {
+  return useStore(view)
+}
+
+/** The address of a page with the same range and devices. */
+export function pageAddress(path: string, from: View = view.value): string {
+  return formatView({ ...from, path, image: null, extra: {}, ...(path === '/images' ? {} : { zoom: null }) })
+}
