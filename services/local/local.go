@@ -81,10 +81,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	s3Address := net.JoinHostPort(o.Bind, strconv.Itoa(o.Port+s3Offset))
 	s3URL := src.URL("S3_HOST", "http://"+net.JoinHostPort(reachable(o.Bind), strconv.Itoa(o.Port+s3Offset)))
 	cfg := server.Config{
-		Listen:         net.JoinHostPort(o.Bind, strconv.Itoa(o.Port)),
-		MetricsListen:  net.JoinHostPort(o.Bind, strconv.Itoa(o.Port+metricsOffset)),
-		SQLite:         filepath.Join(data, databaseFile),
-		Secret:         src.Secret("SECRET_API_KEY", "a long random string", server.MinPassword),
+		Listen:        net.JoinHostPort(o.Bind, strconv.Itoa(o.Port)),
+		MetricsListen: net.JoinHostPort(o.Bind, strconv.Itoa(o.Port+metricsOffset)),
+		SQLite:        filepath.Join(data, databaseFile),
+		Secret:        src.Secret("SECRET_API_KEY", "a long random string", server.MinPassword),
 		// the viewer asks in the name of browsers, and their failed log-ins count by their own addresses
 		TrustedProxies: append(src.CIDRs("TRUSTED_PROXIES"), addressOf(loopbackOf(o.Bind))...),
 		S3: server.S3{
