@@ -7,6 +7,8 @@ require (
 	github.com/google/go-cmp v0.7.0
 )
 
+require github.com/gofrs/flock v0.13.1 // indirect
+
 require (
 	github.com/VividCortex/ewma v1.2.0 // indirect
 	github.com/acarl005/stripansi v0.0.0-20180116102854-5a71ef0e047d // indirect

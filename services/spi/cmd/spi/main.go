@@ -18,6 +18,7 @@ import (
 	kongcompletion "github.com/jotaen/kong-completion"
 
 	"github.com/sticky-pi/sticky-pi-server/services/kit/buildinfo"
+	"github.com/sticky-pi/sticky-pi-server/services/spi/internal/when"
 )
 
 // commands is what can be typed.
@@ -27,6 +28,24 @@ type commands struct {
 	Login  loginCmd  `cmd:"" group:"start" help:"Log in to a server; the other commands then know where to go."`
 	Upload uploadCmd `cmd:"" group:"start" help:"Upload the images of a card or a folder; again at any time, it goes on where it ended."`
 	Logout logoutCmd `cmd:"" group:"start" help:"Forget the log-in."`
+
+	List     listCmd     `cmd:"" group:"images" help:"List images and what the sensors measured."`
+	Download downloadCmd `cmd:"" group:"images" help:"Download images."`
+	Devices  devicesCmd  `cmd:"" group:"images" help:"Show how each device does."`
+	Delete   deleteCmd   `cmd:"" group:"images" help:"Delete images for good (admins)."`
+
+	Annotations annotationsCmd `cmd:"" group:"insects" help:"What detectors found on images: get, put."`
+	Tuboids     tuboidsCmd     `cmd:"" group:"insects" help:"Tracked insects: get, put."`
+	Labels      labelsCmd      `cmd:"" group:"insects" help:"What insects tuboids show: get, put."`
+	Backlog     backlogCmd     `cmd:"" group:"insects" help:"Show how much detectors have to do."`
+	Failures    failuresCmd    `cmd:"" group:"insects" help:"Images that a detector could not work on; --retry tries again."`
+	Bundle      bundleCmd      `cmd:"" group:"insects" help:"Machine learning bundles: list, pull, push."`
+
+	Users    usersCmd    `cmd:"" group:"manage" help:"Accounts: list, add, reset, delete (admins)."`
+	Projects projectsCmd `cmd:"" group:"manage" help:"Projects, their members and their series."`
+
+	Version    versionCmd                `cmd:"" group:"self" help:"Print the version."`
+	Completion kongcompletion.Completion `cmd:"" group:"self" help:"Tell how to complete commands by the Tab key in bash, zsh or fish."`
 }
 
 const description = `The client of a Sticky Pi server.
@@ -42,7 +61,7 @@ func run(args []string, in *os.File, out, errs *os.File) int {
 
 	var cmd commands
 	parser, err := kong.New(&cmd,
-		kong.Name("spi"), kong.Description(description), kong.Writers(out, errs), kong.UsageOnError(),
+		kong.Name("spi"), kong.Description(description), kong.Writers(out, errs),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "start", Title: "To begin with:"},
@@ -51,7 +70,7 @@ func run(args []string, in *os.File, out, errs *os.File) int {
 			{Key: "manage", Title: "People and projects:"},
 			{Key: "self", Title: "About this program:"},
 		}),
-		kong.Vars{"version": buildinfo.Version},
+		kong.Vars{"version": buildinfo.Version, "dates": when.Examples},
 	)
 	if err != nil {
 		panic(err) // the types above are wrong: every test sees it

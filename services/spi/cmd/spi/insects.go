@@ -1,0 +1,502 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+)
+
+// maxInput bounds, in bytes, a file or standard input that a command reads whole: what the server takes in one request.
+const maxInput = 100 << 20
+
+// readInput reads a file, or standard input where it is "-".
+func (a *app) readInput(path string) ([]byte, error) {
+	in := io.Reader(a.in)
+	if path != "-" {
+		f, err := os.Open(path) //nolint:gosec // the user names the file
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	if err == nil && len(text) > maxInput {
+		err = fmt.Errorf("%s is larger than 100 MB: split it", path)
+	}
+	return text, err
+}
+
+// documents reads JSON objects: a list of them, or one after the other.
+func documents(text []byte) ([]json.RawMessage, error) {
+	text = bytes.TrimSpace(text)
+	if len(text) > 0 && text[0] == '[' {
+		var all []json.RawMessage
+		if err := json.Unmarshal(text, &all); err != nil {
+			return nil, fmt.Errorf("not JSON: %w", err)
+		}
+		return all, nil
+	}
+	var all []json.RawMessage
+	for dec := json.NewDecoder(bytes.NewReader(text)); ; {
+		var one json.RawMessage
+		err := dec.Decode(&one)
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("not JSON: %w", err)
+		}
+		all = append(all, one)
+	}
+}
+
+// inputFile is a file that a command sends, with what it holds.
+type inputFile[T any] struct {
+	path  string
+	items []T
+}
+
+// inputs reads the files that a command sends, all of them before anything is sent: a mistake in the last one is found
+// while nothing is done yet.
+func inputs[T any](a *app, paths []string) ([]inputFile[T], error) {
+	all := make([]inputFile[T], len(paths))
+	for i, path := range paths {
+		text, err := a.readInput(path)
+		if err != nil {
+			return nil, err
+		}
+		docs, err := documents(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		all[i] = inputFile[T]{path: path, items: make([]T, len(docs))}
+		for j, doc := range docs {
+			if err := json.Unmarshal(doc, &all[i].items[j]); err != nil {
+				return nil, fmt.Errorf("%s: element %d: %w", path, j, err)
+			}
+		}
+		if len(docs) == 0 {
+			return nil, fmt.Errorf("%s is empty", path)
+		}
+	}
+	return all, nil
+}
+
+// send gives each file to do, tells of those that fail, and ends with what was done of how many. Errors that every file
+// would meet end it at once.
+func send[T, R any](ctx context.Context, a *app, noun string, files []inputFile[T], do func(items []T) ([]R, error)) error {
+	done, failed := 0, 0
+	for _, f := range files {
+		rows, err := do(f.items)
+		if err == nil {
+			done += len(rows)
+			continue
+		}
+		status, text := a.explain(ctx, err)
+		if status != exitFailed || len(files) == 1 {
+			return err
+		}
+		failed++
+		a.remark("%s: %s", printable(f.path), text)
+	}
+	fmt.Fprintf(a.out, "%d %s stored\n", done, noun)
+	if failed > 0 {
+		return partlyf("%d of %d files were refused", failed, len(files))
+	}
+	return nil
+}
+
+type annotationsCmd struct {
+	Get annotationsGetCmd `cmd:"" help:"List what detectors found."`
+	Put annotationsPutCmd `cmd:"" help:"Store what a detector found."`
+}
+
+type annotationsGetCmd struct {
+	rangeFlags
+	outputFlags
+	Documents bool `help:"The documents with their outlines alone, a line each, as 'spi annotations put' takes them." xor:"form"`
+	Full      bool `help:"Add the documents to --json and --csv, as the field json."`
+}
+
+func (c annotationsGetCmd) Run(ctx context.Context, a *app) error {
+	series, zone, err := c.series(time.Now())
+	if err != nil {
+		return err
+	}
+	client, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	if c.Documents {
+		for row, err := range client.GetAnnotationSeries(ctx, spi.AnnotationDocuments, series...) {
+			if err == nil {
+				_, err = fmt.Fprintln(a.out, row.JSON)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	part := spi.AnnotationRows
+	if c.Full {
+		part = spi.AnnotationDocuments
+	}
+	n := 0
+	err = show(a, c.outputFlags, counted(client.GetAnnotationSeries(ctx, part, series...), &n),
+		column[spi.Annotation]{"IMAGE", func(r spi.Annotation) string { return strconv.FormatInt(r.ParentImageID, 10) }},
+		column[spi.Annotation]{"INSECTS", func(r spi.Annotation) string { return strconv.Itoa(r.NObjects) }},
+		column[spi.Annotation]{"ALGORITHM", func(r spi.Annotation) string { return r.AlgoName }},
+		column[spi.Annotation]{"VERSION", func(r spi.Annotation) string { return r.AlgoVersion }},
+		column[spi.Annotation]{"MADE (" + zone.String() + ")", func(r spi.Annotation) string { return shown(r.DatetimeCreated, zone) }},
+	)
+	if err == nil {
+		a.noneFound(c.outputFlags, n, "annotations", series)
+	}
+	return err
+}
+
+type annotationsPutCmd struct {
+	Files []string `arg:"" name:"file" help:"Documents as JSON: one, several after each other, or a list. -: standard input."`
+}
+
+func (c annotationsPutCmd) Run(ctx context.Context, a *app) error {
+	files, err := inputs[json.RawMessage](a, c.Files)
+	if err != nil {
+		return err
+	}
+	client, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	return send(ctx, a, "annotations", files, func(docs []json.RawMessage) ([]spi.Annotation, error) {
+		return client.PutAnnotations(ctx, docs...)
+	})
+}
+
+type tuboidsCmd struct {
+	Get tuboidsGetCmd `cmd:"" help:"List tracked insects, or download their pictures."`
+	Put tuboidsPutCmd `cmd:"" help:"Upload tracked insects."`
+}
+
+type tuboidsGetCmd struct {
+	rangeFlags
+	outputFlags
+	Out string `short:"o" type:"path" placeholder:"DIR" help:"Download tuboid.jpg, context.jpg and metadata.txt of each into DIR/SERIES/TUBOID, where they are not there yet."`
+}
+
+func (tuboidsGetCmd) Help() string {
+	return "A series of tuboids is meant where it lies inside of the range as a whole."
+}
+
+func (c tuboidsGetCmd) Run(ctx context.Context, a *app) error {
+	series, zone, err := c.series(time.Now())
+	if err != nil {
+		return err
+	}
+	client, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	if c.Out != "" {
+		return c.download(ctx, a, client, series)
+	}
+	part := spi.TuboidMetadata
+	if c.JSON || c.CSV {
+		part = spi.TuboidData
+	}
+	n := 0
+	err = show(a, c.outputFlags, counted(client.GetTuboidSeries(ctx, part, series...), &n),
+		column[spi.Tuboid]{"TUBOID", func(t spi.Tuboid) string { return t.TuboidID }},
+		column[spi.Tuboid]{"SHOTS", func(t spi.Tuboid) string { return strconv.Itoa(t.NShots) }},
+		column[spi.Tuboid]{"FROM (" + zone.String() + ")", func(t spi.Tuboid) string { return shown(t.Start, zone) }},
+		column[spi.Tuboid]{"TO", func(t spi.Tuboid) string { return shown(t.End, zone) }},
+	)
+	if err == nil {
+		a.noneFound(c.outputFlags, n, "tuboids", series)
+	}
+	return err
+}
+
+// download gets the files of each tuboid, one after the other: they are small and few.
+func (c tuboidsGetCmd) download(ctx context.Context, a *app, client *spi.Client, series []spi.Series) error {
+	unlock, err := lockFolder(c.Out)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	p := a.progress("downloaded", "tuboids")
+	err = c.each(ctx, a, client, p, series)
+	p.Stop()
+	fmt.Fprintf(a.out, "%d tuboids downloaded (%s), %d were there already, %d failed\n", p.done.Load(), size(p.moved.Load()), p.skipped.Load(), p.failed.Load())
+	if err == nil && p.failed.Load() > 0 {
+		err = partlyf("%d of %d tuboids failed; the same command tries them again", p.failed.Load(), p.total.Load())
+	}
+	return err
+}
+
+func (c tuboidsGetCmd) each(ctx context.Context, a *app, client *spi.Client, p *progress, series []spi.Series) error {
+	tuboids, err := spi.Collect(client.GetTuboidSeries(ctx, spi.TuboidData, series...))
+	if err != nil {
+		return err
+	}
+	p.Expect(int64(len(tuboids)), 0)
+	p.Counted()
+	for _, t := range tuboids {
+		dir, err := tuboidFolder(t.TuboidID)
+		if err != nil {
+			p.Failed(0)
+			p.Printf("%s", printable(err.Error()))
+			continue
+		}
+		n, err := c.files(ctx, client, p, t, filepath.Join(c.Out, dir))
+		var wire *spi.Error
+		switch {
+		case err == nil && n == 0:
+			p.Skipped(0)
+		case err == nil:
+			p.Done()
+		case ctx.Err() == nil && errors.As(err, &wire):
+			p.Failed(0)
+			_, text := a.explain(ctx, err)
+			p.Printf("%s: %s", printable(t.TuboidID), text)
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// files gets those of a tuboid's files that are missing, and says how many they were.
+func (c tuboidsGetCmd) files(ctx context.Context, client *spi.Client, p *progress, t spi.Tuboid, dir string) (n int, err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return 0, err
+	}
+	for _, f := range []struct{ name, url string }{
+		{"tuboid.jpg", t.TuboidURL}, {"metadata.txt", t.MetadataURL}, {"context.jpg", t.ContextURL},
+	} {
+		path := filepath.Join(dir, f.name)
+		if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+			continue
+		}
+		if err := fetchFile(ctx, client, p, f.url, path, "", time.Time{}); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// tuboidFolder is SERIES/TUBOID, of a name from the server that must not lead elsewhere.
+func tuboidFolder(id string) (string, error) {
+	fields := bytes.Split([]byte(id), []byte("."))
+	dir := filepath.Join(string(bytes.Join(fields[:len(fields)-1], []byte("."))), id)
+	for _, r := range id {
+		if r != '.' && r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') {
+			return "", fmt.Errorf("%q cannot be the name of a folder: it is not downloaded", id)
+		}
+	}
+	if len(fields) != 5 || !isDevice(string(fields[0])) || !filepath.IsLocal(dir) {
+		return "", fmt.Errorf("%q is not the name of a tuboid: it is not downloaded", id)
+	}
+	return dir, nil
+}
+
+type tuboidsPutCmd struct {
+	Series  string   `required:"" type:"path" placeholder:"FILE" help:"The series as JSON: device, start_datetime, end_datetime, algo_name, algo_version, n_tuboids, n_images."`
+	Folders []string `arg:"" type:"path" name:"folder" help:"A tuboid each: a folder of its name, with tuboid.jpg, context.jpg and metadata.txt."`
+}
+
+func (c tuboidsPutCmd) Run(ctx context.Context, a *app) error {
+	text, err := readSmall(c.Series)
+	if err != nil {
+		return err
+	}
+	var info spi.TuboidSeriesInfo
+	if err := json.Unmarshal(text, &info); err != nil {
+		return fmt.Errorf("%s: not a series: %w", c.Series, err)
+	}
+	client, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	p := a.progress("uploaded", "tuboids")
+	p.Expect(int64(len(c.Folders)), 0)
+	p.Counted()
+	err = c.each(ctx, a, client, p, info)
+	p.Stop()
+	fmt.Fprintf(a.out, "%d tuboids uploaded (%s), %d failed\n", p.done.Load(), size(p.moved.Load()), p.failed.Load())
+	if err == nil && p.failed.Load() > 0 {
+		err = partlyf("%d of %d tuboids failed", p.failed.Load(), len(c.Folders))
+	}
+	return err
+}
+
+func (c tuboidsPutCmd) each(ctx context.Context, a *app, client *spi.Client, p *progress, info spi.TuboidSeriesInfo) error {
+	for _, dir := range c.Folders {
+		upload := spi.TuboidUpload{TuboidID: filepath.Base(dir), Series: info}
+		var err error
+		bytes := 0
+		for _, f := range []struct {
+			name string
+			to   *[]byte
+		}{{"tuboid.jpg", &upload.Tuboid}, {"metadata.txt", &upload.Metadata}, {"context.jpg", &upload.Context}} {
+			if err == nil {
+				*f.to, err = a.readInput(filepath.Join(dir, f.name))
+				bytes += len(*f.to)
+			}
+		}
+		if err == nil {
+			_, err = client.PutTuboid(ctx, upload)
+		}
+		if err == nil {
+			p.Moved(int64(bytes))
+			p.Done()
+			continue
+		}
+		status, text := a.explain(ctx, err)
+		if status != exitFailed {
+			return err
+		}
+		p.Failed(0)
+		p.Printf("%s: %s", printable(dir), text)
+	}
+	return nil
+}
+
+type labelsCmd struct {
+	Get labelsGetCmd `cmd:"" help:"List the labels of tuboids."`
+	Put labelsPutCmd `cmd:"" help:"Say what insects tuboids show."`
+}
+
+type labelsGetCmd struct {
+	Tuboids []string `arg:"" name:"tuboid" help:"Names of tuboids, or - for one a line on standard input."`
+	outputFlags
+}
+
+func (c labelsGetCmd) Run(ctx context.Context, a *app) error {
+	ids := c.Tuboids
+	if len(ids) == 1 && ids[0] == "-" {
+		text, err := a.readInput("-")
+		if err != nil {
+			return err
+		}
+		ids = nil
+		for _, line := range bytes.Fields(text) {
+			ids = append(ids, string(line))
+		}
+	}
+	client, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	return show(a, c.outputFlags, client.GetLabels(ctx, ids...),
+		column[spi.Label]{"TUBOID", func(l spi.Label) string { return strconv.FormatInt(l.ParentTuboidID, 10) }},
+		column[spi.Label]{"LABEL", func(l spi.Label) string { return strconv.Itoa(l.Label) }},
+		column[spi.Label]{"TYPE", func(l spi.Label) string { return l.Type }},
+		column[spi.Label]{"ORDER", func(l spi.Label) string { return orDash(l.Order, plain) }},
+		column[spi.Label]{"FAMILY", func(l spi.Label) string { return orDash(l.Family, plain) }},
+		column[spi.Label]{"GENUS", func(l spi.Label) string { return orDash(l.Genus, plain) }},
+		column[spi.Label]{"SPECIES", func(l spi.Label) string { return orDash(l.Species, plain) }},
+		column[spi.Label]{"ALGORITHM", func(l spi.Label) string { return l.AlgoName + " " + l.AlgoVersion }},
+	)
+}
+
+type labelsPutCmd struct {
+	Files []string `arg:"" name:"file" help:"Labels as JSON objects (tuboid_id, algo_name, algo_version, label, pattern, type; order, family, genus, species) or a list of them. -: standard input."`
+}
+
+func (c labelsPutCmd) Run(ctx context.Context, a *app) error {
+	files, err := inputs[spi.NewLabel](a, c.Files)
+	if err != nil {
+		return err
+	}
+	client, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	return send(ctx, a, "labels", files, func(labels []spi.NewLabel) ([]spi.Label, error) {
+		return client.PutLabels(ctx, labels...)
+	})
+}
+
+type backlogCmd struct {
+	Algorithms []string `arg:"" optional:"" name:"algorithm" help:"Which algorithms; without one: all."`
+	outputFlags
+	zoneFlag
+}
+
+func (c backlogCmd) Run(ctx context.Context, a *app) error {
+	zone, err := c.zone()
+	if err != nil {
+		return err
+	}
+	client, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := client.GetBacklog(ctx, c.Algorithms...)
+	if err != nil {
+		return err
+	}
+	count := func(n int64) string { return strconv.FormatInt(n, 10) }
+	return show(a, c.outputFlags, each(all),
+		column[spi.Backlog]{"ALGORITHM", func(b spi.Backlog) string { return b.AlgoName }},
+		column[spi.Backlog]{"VERSION", func(b spi.Backlog) string { return b.AlgoVersion }},
+		column[spi.Backlog]{"WAITING", func(b spi.Backlog) string { return count(b.Waiting) }},
+		column[spi.Backlog]{"IN WORK", func(b spi.Backlog) string { return count(b.Leased) }},
+		column[spi.Backlog]{"FAILED", func(b spi.Backlog) string { return count(b.Failed) }},
+		column[spi.Backlog]{"OLDEST WAITING (" + zone.String() + ")", func(b spi.Backlog) string { return shown(b.OldestWaiting, zone) }},
+	)
+}
+
+type failuresCmd struct {
+	rangeFlags
+	outputFlags
+	Algorithm string `placeholder:"NAME" help:"Of this algorithm alone."`
+	Retry     bool   `help:"Let detectors try these images again, and list them."`
+}
+
+func (c failuresCmd) Run(ctx context.Context, a *app) error {
+	series, zone, err := c.series(time.Now())
+	if err != nil {
+		return err
+	}
+	client, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	of := make([]spi.FailureSeries, len(series))
+	for i, s := range series {
+		of[i] = spi.FailureSeries{Series: s, AlgoName: c.Algorithm}
+	}
+	ask := client.GetFailures
+	if c.Retry {
+		ask = client.RetryFailures
+	}
+	all, err := ask(ctx, of...)
+	if err != nil {
+		return err
+	}
+	err = show(a, c.outputFlags, each(all),
+		column[spi.Failure]{"IMAGE", func(f spi.Failure) string { return f.Device + "." + spi.FormatDatetime(f.Datetime.Time, spi.DateV1) }},
+		column[spi.Failure]{"ALGORITHM", func(f spi.Failure) string { return f.AlgoName }},
+		column[spi.Failure]{"TIMES", func(f spi.Failure) string { return strconv.Itoa(f.Failures) }},
+		column[spi.Failure]{"LAST (" + zone.String() + ")", func(f spi.Failure) string { return shown(f.DatetimeLast, zone) }},
+		column[spi.Failure]{"REASON", func(f spi.Failure) string { return f.Reason }},
+	)
+	if err == nil {
+		a.noneFound(c.outputFlags, len(all), "failed images", series)
+	}
+	return err
+}
