@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -59,5 +60,10 @@ func IsPattern(s string) bool {
 	}
 	return false
 }
+
+// LikeExactly gives the pattern that matches s alone, letters without case.
+func LikeExactly(s string) string { return literals.Replace(s) }
+
+var literals = strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`)
 
 func fold(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }

@@ -74,6 +74,7 @@ type Store interface {
 	Work
 	Tuboids
 	Projects
+	Views
 
 	// Ping asks the database for a sign of life.
 	Ping(ctx context.Context) error

@@ -109,7 +109,14 @@ func (s *Store) AddAnnotations(ctx context.Context, annotations []store.NewAnnot
 				return err
 			}
 		}
-		return s.noteAnnotations(ctx, tx, added)
+		if err := s.noteAnnotations(ctx, tx, added); err != nil {
+			return err
+		}
+		days := make([]deviceDay, len(annotations))
+		for i := range annotations {
+			days[i] = deviceDay{fold(annotations[i].Device), dayOf(annotations[i].Datetime.Unix())}
+		}
+		return s.touchDays(ctx, tx, days)
 	})
 	if err != nil {
 		return nil, err

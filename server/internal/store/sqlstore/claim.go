@@ -95,7 +95,7 @@ func (c *claim) Commit(ctx context.Context, image *store.Image) error {
 	return err
 }
 
-// insert makes the row, and what detectors have to do with it.
+// insert makes the row, what detectors have to do with it, and notes the change of its day.
 func (c *claim) insert(ctx context.Context, tx *sql.Tx, i *store.Image) (id int64, err error) {
 	algorithms, err := c.s.passGate(ctx, tx)
 	if err != nil {
@@ -114,10 +114,15 @@ func (c *claim) insert(ctx context.Context, tx *sql.Tx, i *store.Image) (id int6
 	if err != nil {
 		return 0, err
 	}
-	if id, err = result.LastInsertId(); err != nil || algorithms == 0 {
-		return id, err
+	if id, err = result.LastInsertId(); err != nil {
+		return 0, err
 	}
-	return id, c.s.enterImage(ctx, tx, id, i)
+	if algorithms > 0 {
+		if err := c.s.enterImage(ctx, tx, id, i); err != nil {
+			return 0, err
+		}
+	}
+	return id, c.s.touchDays(ctx, tx, []deviceDay{{c.device, dayOf(i.Datetime.Unix())}})
 }
 
 // Release ends the claim.

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -141,6 +142,14 @@ const mariadbDevices = `BEGIN NOT ATOMIC
 	SELECT found;
 END`
 
+func mariadbKeepDay() string {
+	var sets []string
+	for _, c := range keptColumns {
+		sets = append(sets, c+" = IF(version = VALUES(version), VALUES("+c+"), "+c+")")
+	}
+	return " ON DUPLICATE KEY UPDATE " + strings.Join(sets, ", ")
+}
+
 func mariadbDialect(database string) dialect {
 	return dialect{
 		datetime: func(t time.Time) any { return t.UTC().Format(time.DateTime) },
@@ -151,6 +160,9 @@ func mariadbDialect(database string) dialect {
 		forShare:      " LOCK IN SHARE MODE",
 		skipLocked:    " FOR UPDATE SKIP LOCKED",
 		insertIgnore:  "SET STATEMENT innodb_lock_wait_timeout = 0 FOR INSERT IGNORE",
+		insertNoWait:  "SET STATEMENT innodb_lock_wait_timeout = 0 FOR INSERT",
+		touchDay:      " ON DUPLICATE KEY UPDATE version = version + 1",
+		keepDay:       mariadbKeepDay(),
 		useIndex:      func(name string) string { return " FORCE INDEX (" + name + ")" },
 		updateIntents: "UPDATE uid_intents FORCE INDEX (PRIMARY) SET ",
 		deleteIntents: "DELETE uid_intents FROM uid_intents FORCE INDEX (PRIMARY)",

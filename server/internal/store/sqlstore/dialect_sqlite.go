@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -68,6 +69,14 @@ func sqliteDSN(path string, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
 
+func sqliteKeepDay() string {
+	var sets []string
+	for _, c := range keptColumns {
+		sets = append(sets, c+" = excluded."+c)
+	}
+	return " ON CONFLICT (device, day) DO UPDATE SET " + strings.Join(sets, ", ") + " WHERE version = excluded.version"
+}
+
 func sqliteDialect() dialect {
 	return dialect{
 		datetime:      func(t time.Time) any { return t.Unix() },
@@ -78,6 +87,9 @@ func sqliteDialect() dialect {
 		updateIntents: "UPDATE uid_intents SET ",
 		deleteIntents: "DELETE FROM uid_intents",
 		anyCase:       " COLLATE NOCASE",
+		insertNoWait:  "INSERT",
+		touchDay:      " ON CONFLICT (device, day) DO UPDATE SET version = version + 1",
+		keepDay:       sqliteKeepDay(),
 		useIndex: func(name string) string {
 			if name == "PRIMARY" {
 				return "" // it has no name

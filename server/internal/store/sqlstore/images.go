@@ -450,7 +450,11 @@ func (s *Store) DeleteImages(ctx context.Context, keys []store.ImageKey, deleteO
 			if callback = deleteObjects(ctx, slices.Clone(p.images)); callback != nil {
 				return errCallback
 			}
-			return nil
+			days := make([]deviceDay, len(p.images))
+			for i := range p.images {
+				days[i] = deviceDay{fold(p.images[i].Device), dayOf(p.images[i].Datetime.Unix())}
+			}
+			return s.touchDays(ctx, tx, days)
 		})
 		if callback != nil {
 			return callback

@@ -99,6 +99,17 @@ func (t intoInt64) Scan(src any) (err error) {
 	return err
 }
 
+type intoNullInt struct{ p *sql.Null[int64] }
+
+func (t intoNullInt) Scan(src any) error {
+	*t.p = sql.Null[int64]{}
+	if src == nil {
+		return nil
+	}
+	t.p.Valid = true
+	return intoInt64{&t.p.V}.Scan(src)
+}
+
 type intoInt struct{ p *int }
 
 func (t intoInt) Scan(src any) error {

@@ -1,0 +1,474 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
+)
+
+// What viewers draw comes from device_days, which keeps the images of a device and UTC day in one row, some 12 bytes each: a
+// million rows of images and their annotations take several seconds to read, the same as 14,000 days a fraction of one.
+//
+// A day's row says which version of the day it was made of. Whoever changes a day's images or annotations counts its version
+// up in the same transaction ([Store.touchDays]); whoever reads it looks whether both are the same and, if not, reads the
+// images and keeps what came of it, as long as the version still is the one from before that reading. So what is kept is
+// never older than the tables, whatever server writes, and nobody waits for it. A day without a row has version 0.
+
+const (
+	summariesPerPage = 1000
+	daysPerPage      = 64
+	// keepBytes is about how much a statement that keeps days holds.
+	keepBytes = 256 << 10
+	// keepWithin bounds the time that a reader spends on keeping what it has worked out.
+	keepWithin = 2 * time.Second
+	// daysPerTouch bounds a statement that counts up versions.
+	daysPerTouch = 500
+)
+
+// keptColumns are the columns of device_days that hold for one version.
+var keptColumns = []string{"kept", "images", "first_at", "last_at", "step", "gaps", "longest", "points"}
+
+// dayOf is the UTC day of a time, both since 1970-01-01.
+func dayOf(at int64) int {
+	day := at / store.DaySeconds
+	if at%store.DaySeconds < 0 {
+		day--
+	}
+	return int(day)
+}
+
+// deviceDay names a row of device_days.
+type deviceDay struct {
+	device string // folded
+	day    int
+}
+
+// touchDays notes that images or annotations of those days change. It is the last that a transaction does: the rows stay
+// locked until its end, and others wait for them.
+func (s *Store) touchDays(ctx context.Context, tx *sql.Tx, days []deviceDay) error {
+	// In the same order in all transactions.
+	slices.SortFunc(days, func(a, b deviceDay) int { return cmp.Or(cmp.Compare(a.device, b.device), cmp.Compare(a.day, b.day)) })
+	for chunk := range slices.Chunk(slices.Compact(days), daysPerTouch) {
+		args := make([]any, 0, 2*len(chunk))
+		for _, d := range chunk {
+			args = append(args, d.device, d.day)
+		}
+		query := "INSERT INTO device_days (device, day, version) VALUES " + strings.Repeat("(?, ?, 1),", len(chunk)-1) + "(?, ?, 1)" + s.dialect.touchDay
+		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dayRow is a row of device_days.
+type dayRow struct {
+	store.DaySummary
+	version int64
+	kept    sql.Null[int64]
+	points  []byte // as they are kept; nil where they are not
+}
+
+func (r *dayRow) fresh() bool { return r.kept.Valid && r.kept.V == r.version }
+
+// dayRows reads the first of the device's rows, with points or without.
+func (s *Store) dayRows(ctx context.Context, device string, first, end int, points bool) ([]dayRow, error) {
+	columns, index, limit := "day, version, kept, images, first_at, last_at, step, gaps, longest", s.dialect.useIndex("day_summary"), summariesPerPage
+	if points {
+		columns, index, limit = columns+", points", s.dialect.useIndex("PRIMARY"), daysPerPage
+	}
+	rows, err := s.read.QueryContext(ctx, "SELECT "+columns+" FROM device_days"+index+" WHERE device = ? AND day >= ? AND day < ? ORDER BY day LIMIT ?",
+		device, first, end, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []dayRow
+	var r dayRow
+	places := []any{&intoInt{&r.Day}, &intoInt64{&r.version}, &intoNullInt{&r.kept}, &intoInt{&r.Images}, &intoInt64{&r.FirstAt}, &intoInt64{&r.LastAt},
+		&intoInt{&r.Step}, &intoInt{&r.Gaps}, &intoInt{&r.Longest}}
+	if points {
+		places = append(places, &r.points)
+	}
+	for rows.Next() {
+		r = dayRow{}
+		if err := rows.Scan(places...); err != nil {
+			return nil, err
+		}
+		found = append(found, r)
+	}
+	return found, rows.Err()
+}
+
+// lifetime gives the days of the device's first and last image, the latter plus 1; both are 0 where there are none.
+func (s *Store) lifetime(ctx context.Context, device string) (first, end int, err error) {
+	if !isText(device) {
+		return 0, 0, nil
+	}
+	for _, b := range []struct {
+		order string
+		day   *int
+	}{{"", &first}, {" DESC", &end}} {
+		var at time.Time
+		err := s.read.QueryRowContext(ctx, "SELECT datetime FROM images"+s.dialect.byDeviceTime+" WHERE device = ? ORDER BY datetime"+b.order+" LIMIT 1", device).Scan(&intoTime{&at})
+		if errors.Is(err, sql.ErrNoRows) {
+			return 0, 0, nil
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+		*b.day = dayOf(at.Unix())
+	}
+	return first, end + 1, nil
+}
+
+// aDay is one day with images, as it is handed on.
+type aDay struct {
+	store.DaySummary
+	kept []byte     // its points as they are kept, or
+	raw  *dayPoints // as they were read just now
+}
+
+// days calls fn with the device's days from first to before end that have images, in order. kept is nil where points is
+// false.
+func (s *Store) days(ctx context.Context, device string, first, end int, points bool, fn func(*aDay) error) error {
+	born, gone, err := s.lifetime(ctx, device)
+	if err != nil {
+		return s.fail(ctx, err, "reading", "table images")
+	}
+	first, end = max(first, born), min(end, gone)
+	k := &dayKeeper{s: s, device: device}
+	for from := first; from < end; {
+		rows, err := s.dayRows(ctx, device, from, end, points)
+		if err != nil {
+			return s.fail(ctx, err, "reading", "table device_days")
+		}
+		upTo := end
+		if n := len(rows); points && n == daysPerPage || n == summariesPerPage {
+			upTo = rows[n-1].Day + 1
+		}
+		k.versions = make(map[int]int64)
+		for i := range rows {
+			r := &rows[i]
+			if !r.fresh() || points && r.Images > 0 && r.points == nil {
+				k.versions[r.Day] = r.version
+				if r.fresh() {
+					k.versions[r.Day] = tooLargeToKeep
+				}
+				continue
+			}
+			if err := k.read(ctx, from, r.Day, fn); err != nil {
+				return err
+			}
+			from = r.Day + 1
+			if r.Images == 0 {
+				continue
+			}
+			if err := fn(&aDay{DaySummary: r.DaySummary, kept: r.points}); err != nil {
+				return err
+			}
+		}
+		if err := k.read(ctx, from, upTo, fn); err != nil {
+			return err
+		}
+		from = upTo
+	}
+	k.flush(ctx)
+	return nil
+}
+
+// tooLargeToKeep stands for the version of a day whose row says all that it is to say.
+const tooLargeToKeep = -1
+
+// pointColumns are those of imageColumns that make a point, with what stands between them.
+var pointColumns, _, _ = strings.Cut(imageColumns, ", but,")
+
+// dayKeeper reads days of a device from its images and keeps them.
+type dayKeeper struct {
+	s        *Store
+	device   string
+	versions map[int]int64 // of the days of the page, as they were before the images are read; none where they have no row
+	args     []any
+	n, size  int
+}
+
+// read calls fn with the days from first to before end, one at a time, and keeps them.
+func (k *dayKeeper) read(ctx context.Context, first, end int, fn func(*aDay) error) error {
+	if first >= end {
+		return nil
+	}
+	day := dayPoints{insects: make(map[string][]int32)}
+	at := 0 // whose points these are
+	next := first
+	finish := func() error {
+		if len(day.points) == 0 {
+			return nil
+		}
+		k.empty(ctx, next, at)
+		next = at + 1
+		d := &aDay{DaySummary: store.SummaryOf(at, day.points), raw: &day}
+		k.keep(ctx, d.DaySummary, day.encode())
+		err := fn(d)
+		day = dayPoints{points: day.points[:0], insects: make(map[string][]int32)}
+		return err
+	}
+	series := []store.Series{{Device: store.LikeExactly(k.device), Start: timeOfDay(first), End: timeOfDay(end)}}
+	from := "SELECT " + pointColumns + " FROM images" + k.s.dialect.byDeviceTime + " WHERE "
+	err := k.s.seriesPages(ctx, series, from, func(images []store.Image) error {
+		counts, err := k.s.newestCounts(ctx, images)
+		if err != nil {
+			return err
+		}
+		for i := range images {
+			p := store.PointOf(&images[i])
+			if d := dayOf(p.At); d != at {
+				if err := finish(); err != nil {
+					return err
+				}
+				at = d
+			}
+			day.add(p, counts[p.ID])
+		}
+		return nil
+	})
+	if err == nil {
+		err = finish()
+	}
+	if err == nil {
+		k.empty(ctx, next, end)
+	}
+	return err
+}
+
+func timeOfDay(day int) time.Time { return time.Unix(int64(day)*store.DaySeconds, 0).UTC() }
+
+// add adds a point and what the algorithms found on its image.
+func (d *dayPoints) add(p store.Point, counts []count) {
+	for name, column := range d.insects {
+		d.insects[name] = append(column, store.Missing)
+	}
+	for _, c := range counts {
+		column, there := d.insects[c.algorithm]
+		if !there {
+			column = slices.Repeat([]int32{store.Missing}, len(d.points)+1)
+			d.insects[c.algorithm] = column
+		}
+		column[len(d.points)] = c.objects
+	}
+	d.points = append(d.points, p)
+}
+
+// empty keeps that the days that had images once have none any more.
+func (k *dayKeeper) empty(ctx context.Context, first, end int) {
+	for day := range k.versions {
+		if first <= day && day < end {
+			k.keep(ctx, store.DaySummary{Day: day}, nil)
+		}
+	}
+}
+
+func (k *dayKeeper) keep(ctx context.Context, d store.DaySummary, points []byte) {
+	var blob any
+	if points != nil {
+		blob = points
+	}
+	version := k.versions[d.Day]
+	if version == tooLargeToKeep {
+		return
+	}
+	k.args = append(k.args, k.device, d.Day, version, version, d.Images, d.FirstAt, d.LastAt, d.Step, d.Gaps, d.Longest, blob)
+	k.n, k.size = k.n+1, k.size+len(points)
+	if k.n == daysPerPage || k.size >= keepBytes {
+		k.flush(ctx)
+	}
+}
+
+// flush stores what is to be kept. That is for the next reader's sake: if it cannot be done at once, it is left.
+func (k *dayKeeper) flush(ctx context.Context) {
+	if k.n == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, keepWithin)
+	defer cancel()
+	const one = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	d := &k.s.dialect
+	query := d.insertNoWait + " INTO device_days (device, day, version, kept, images, first_at, last_at, step, gaps, longest, points) VALUES " +
+		strings.Repeat(one+",", k.n-1) + one + d.keepDay
+	if _, err := k.s.write.ExecContext(ctx, query, k.args...); err != nil {
+		k.s.log.DebugContext(ctx, "days are not kept", "device", k.device, "days", k.n, "error", err)
+	}
+	k.args, k.n, k.size = k.args[:0], 0, 0
+}
+
+// count is how many objects the newest annotation of an algorithm has.
+type count struct {
+	algorithm string // folded
+	time, id  int64  // of the annotation
+	objects   int32
+}
+
+// newestCounts gives, by the image's id, the newest annotation of each algorithm.
+func (s *Store) newestCounts(ctx context.Context, images []store.Image) (map[int64][]count, error) {
+	counts := make(map[int64][]count)
+	for chunk := range slices.Chunk(images, annotationIDs) {
+		ids := make([]int64, len(chunk))
+		for i := range chunk {
+			ids[i] = chunk[i].ID
+		}
+		r := newAnnotationReader(s, false)
+		found, _, err := r.read(ctx, s.dialect.useIndex("annotation_id")+" WHERE parent_image_id", ids)
+		if err != nil {
+			return nil, s.fail(ctx, err, "reading", "table uid_annotations")
+		}
+		for i := range found {
+			a := &found[i]
+			c := count{fold(a.AlgoName), versionTime(a.AlgoVersion), a.ID, int32(a.NObjects)} //nolint:gosec // the column is that wide
+			of := counts[a.ParentImageID]
+			j := slices.IndexFunc(of, func(o count) bool { return o.algorithm == c.algorithm })
+			switch {
+			case j < 0:
+				counts[a.ParentImageID] = append(of, c)
+			case cmp.Or(cmp.Compare(c.time, of[j].time), cmp.Compare(c.id, of[j].id)) > 0:
+				of[j] = c
+			}
+		}
+	}
+	return counts, nil
+}
+
+// DevicesLike gives the devices that match one of the patterns.
+func (s *Store) DevicesLike(ctx context.Context, patterns []string) ([]string, error) {
+	devices, err := s.devices(ctx)
+	if err != nil {
+		return nil, s.fail(ctx, err, "reading", "table images")
+	}
+	return slices.DeleteFunc(devices, func(device string) bool {
+		return !slices.ContainsFunc(patterns, func(p string) bool { return store.Like(p, device) })
+	}), nil
+}
+
+// Points calls fn with a point for each image of the device.
+func (s *Store) Points(ctx context.Context, device string, start, end time.Time, algoName string, fn func(*store.Point)) error {
+	from, to := ceilSecond(start), ceilSecond(end)
+	if from >= to {
+		return nil
+	}
+	algorithm := fold(algoName)
+	var points []store.Point
+	return s.days(ctx, fold(device), dayOf(from), dayOf(to-1)+1, true, func(d *aDay) error {
+		if d.raw != nil {
+			points = append(points[:0], d.raw.points...)
+			for i, n := range d.raw.insects[algorithm] {
+				points[i].Values[store.Insects] = n
+			}
+		} else {
+			var err error
+			if points, err = decodeDay(d.kept, d.Day, algorithm, points); err != nil {
+				return s.fail(ctx, err, "reading", "table device_days")
+			}
+		}
+		for i := range points {
+			if p := &points[i]; from <= p.At && p.At < to {
+				fn(p)
+			}
+		}
+		return nil
+	})
+}
+
+// DaySummaries calls fn with the days that have images.
+func (s *Store) DaySummaries(ctx context.Context, device string, first, end int, fn func(store.DaySummary)) error {
+	return s.days(ctx, fold(device), first, end, false, func(d *aDay) error {
+		fn(d.DaySummary)
+		return nil
+	})
+}
+
+// KeepDays works out the days that changed.
+func (s *Store) KeepDays(ctx context.Context, between func() error) error {
+	devices, err := s.devices(ctx)
+	if err != nil {
+		return s.fail(ctx, err, "reading", "table images")
+	}
+	for _, device := range devices {
+		first, end, err := s.lifetime(ctx, device)
+		if err != nil {
+			return s.fail(ctx, err, "reading", "table images")
+		}
+		if err := s.days(ctx, device, first, end, false, func(*aDay) error { return nil }); err != nil {
+			return err
+		}
+		if err := between(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// NewestImages gives the device's newest images, the newest first.
+func (s *Store) NewestImages(ctx context.Context, device string, n int) ([]store.Image, error) {
+	if !isText(device) {
+		return nil, nil
+	}
+	p := pages.Get().(*page)
+	defer p.free()
+	err := p.fill(s.read.QueryContext(ctx, "SELECT "+imageColumns+" FROM images"+s.dialect.byDeviceTime+
+		" WHERE device = ? ORDER BY datetime DESC LIMIT ?", fold(device), n))
+	if err != nil {
+		return nil, s.fail(ctx, err, "reading", "table images")
+	}
+	return slices.Clone(p.images), nil
+}
+
+// NewestIDs gives the greatest ids of images and of annotations.
+func (s *Store) NewestIDs(ctx context.Context) (image, annotation int64, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT (SELECT COALESCE(MAX(id), 0) FROM images), (SELECT COALESCE(MAX(id), 0) FROM uid_annotations)").Scan(&image, &annotation)
+	return image, annotation, s.fail(ctx, err, "reading", "tables images and uid_annotations")
+}
+
+// StoredImages gives the images in the range.
+func (s *Store) StoredImages(ctx context.Context, r store.StoredRange) ([]store.Stored, error) {
+	return s.stored(ctx, r, "id, device, datetime, 0, '', 0", "images", "id")
+}
+
+// StoredAnnotations gives the annotations in the range.
+func (s *Store) StoredAnnotations(ctx context.Context, r store.StoredRange) ([]store.Stored, error) {
+	return s.stored(ctx, r, "a.id, device, datetime, a.parent_image_id, a.algo_name, a.n_objects",
+		"uid_annotations a JOIN images ON images.id = a.parent_image_id", "a.id")
+}
+
+// stored reads rows by the id: the one range first, then the single ones.
+func (s *Store) stored(ctx context.Context, r store.StoredRange, columns, table, id string) (found []store.Stored, err error) {
+	read := func(where string, args ...any) error {
+		rows, err := s.read.QueryContext(ctx, "SELECT "+columns+" FROM "+table+" WHERE "+where, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		var one store.Stored
+		in := make(interner)
+		places := []any{&intoInt64{&one.ID}, &intoText{&one.Device, in}, &intoTime{&one.Datetime}, &intoInt64{&one.ImageID},
+			&intoText{&one.AlgoName, in}, &intoInt{&one.NObjects}}
+		for rows.Next() {
+			if err := rows.Scan(places...); err != nil {
+				return err
+			}
+			found = append(found, one)
+		}
+		return rows.Err()
+	}
+	if len(r.IDs) > 0 {
+		err = read(id+" IN ("+placeholders(len(r.IDs))+")", anys(r.IDs)...)
+	}
+	if err == nil && r.After < r.UpTo {
+		err = read(id+" > ? AND "+id+" <= ? ORDER BY "+id+" LIMIT ?", r.After, r.UpTo, r.Limit)
+	}
+	slices.SortFunc(found, func(a, b store.Stored) int { return cmp.Compare(a.ID, b.ID) })
+	return found, s.fail(ctx, err, "reading", "tables images and uid_annotations")
+}
