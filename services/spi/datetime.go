@@ -94,8 +94,11 @@ func (d *Datetime) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// MarshalJSON writes v2's form.
+// MarshalJSON writes v2's form, and null for the zero time, which no photograph has.
 func (d Datetime) MarshalJSON() ([]byte, error) {
+	if d.IsZero() {
+		return []byte("null"), nil
+	}
 	b := append(make([]byte, 0, len(layoutV2)+2), '"')
 	return append(AppendDatetime(b, d.Time, DateV2), '"'), nil
 }

@@ -128,3 +128,18 @@ func (s *ProjectSeries) UnmarshalJSON(b []byte) error {
 	}
 	return nil
 }
+
+// MarshalJSON writes the columns beside the fields, as the server does.
+func (s ProjectSeries) MarshalJSON() ([]byte, error) {
+	fields := map[string]any{
+		"id": s.ID, "project_id": s.ProjectID, "device": s.Device, "start_datetime": s.Start, "end_datetime": s.End,
+		"datetime_created": s.DatetimeCreated, "api_version": s.APIVersion, "api_user": s.APIUser,
+	}
+	for name, value := range s.Columns {
+		if _, own := fields[name]; own {
+			return nil, fmt.Errorf("%q cannot be the name of a column", name)
+		}
+		fields[name] = value
+	}
+	return json.Marshal(fields)
+}

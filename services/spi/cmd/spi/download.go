@@ -211,7 +211,7 @@ func (c downloadCmd) pictures(ctx context.Context, a *app, client *spi.Client, s
 		return err
 	}
 	if n := p.failed.Load(); n > 0 {
-		return partlyf("%d of %d images failed; the same command tries them again", n, len(all))
+		return someFailedf(p.done.Load()+p.skipped.Load(), "%d of %d images failed; the same command tries them again", n, len(all))
 	}
 	return nil
 }

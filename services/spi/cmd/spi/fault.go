@@ -47,6 +47,14 @@ func partlyf(format string, args ...any) error {
 	return &fault{status: exitPartly, text: fmt.Sprintf(format, args...)}
 }
 
+// someFailedf is [partlyf] where done items did not fail, and a plain failure where none did.
+func someFailedf(done int64, format string, args ...any) error {
+	if done > 0 {
+		return partlyf(format, args...)
+	}
+	return &fault{status: exitFailed, text: fmt.Sprintf(format, args...)}
+}
+
 // exit writes an error as one line that says what to do, and gives the exit status.
 func (a *app) exit(ctx context.Context, err error) int {
 	if err == nil {

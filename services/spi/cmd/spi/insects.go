@@ -111,7 +111,7 @@ func send[T, R any](ctx context.Context, a *app, noun string, files []inputFile[
 	}
 	fmt.Fprintf(a.out, "%d %s stored\n", done, noun)
 	if failed > 0 {
-		return partlyf("%d of %d files were refused", failed, len(files))
+		return someFailedf(int64(done), "%d of %d files were refused", failed, len(files))
 	}
 	return nil
 }
@@ -240,7 +240,7 @@ func (c tuboidsGetCmd) download(ctx context.Context, a *app, client *spi.Client,
 	p.Stop()
 	fmt.Fprintf(a.out, "%d tuboids downloaded (%s), %d were there already, %d failed\n", p.done.Load(), size(p.moved.Load()), p.skipped.Load(), p.failed.Load())
 	if err == nil && p.failed.Load() > 0 {
-		err = partlyf("%d of %d tuboids failed; the same command tries them again", p.failed.Load(), p.total.Load())
+		err = someFailedf(p.done.Load()+p.skipped.Load(), "%d of %d tuboids failed; the same command tries them again", p.failed.Load(), p.total.Load())
 	}
 	return err
 }
@@ -337,7 +337,7 @@ func (c tuboidsPutCmd) Run(ctx context.Context, a *app) error {
 	p.Stop()
 	fmt.Fprintf(a.out, "%d tuboids uploaded (%s), %d failed\n", p.done.Load(), size(p.moved.Load()), p.failed.Load())
 	if err == nil && p.failed.Load() > 0 {
-		err = partlyf("%d of %d tuboids failed", p.failed.Load(), len(c.Folders))
+		err = someFailedf(p.done.Load(), "%d of %d tuboids failed", p.failed.Load(), len(c.Folders))
 	}
 	return err
 }

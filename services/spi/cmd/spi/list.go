@@ -144,7 +144,7 @@ func (c deleteCmd) Run(ctx context.Context, a *app) error {
 	err = show(a, c.outputFlags, each(gone),
 		column[spi.Image]{"DELETED", func(i spi.Image) string { return i.Device + "." + spi.FormatDatetime(i.Datetime.Time, spi.DateV1) }})
 	if err == nil && len(gone) < len(keys) {
-		err = partlyf("%d of the %d images were not there", len(keys)-len(gone), len(keys))
+		err = someFailedf(int64(len(gone)), "%d of the %d images were not there", len(keys)-len(gone), len(keys))
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -109,7 +110,8 @@ func loginFault(ctx context.Context, a *app, p profile, err error) error {
 		}
 	}
 	hint := ""
-	if u, parseErr := url.Parse(p.Host); parseErr == nil && !strings.HasPrefix(u.Hostname(), "api.") {
+	u, parseErr := url.Parse(p.Host)
+	if parseErr == nil && strings.Contains(u.Hostname(), ".") && net.ParseIP(u.Hostname()) == nil && !strings.HasPrefix(u.Hostname(), "api.") {
 		hint = fmt.Sprintf("; its API is often at %s://api.%s", u.Scheme, u.Host)
 	}
 	return &fault{status: exitFailed, text: fmt.Sprintf("what answers at %s is not the API of a Sticky Pi server (%s)%s", p.Host, wire.Message, hint)}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sticky-pi/sticky-pi-server/services/kit/buildinfo"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
@@ -65,12 +66,20 @@ type newPassword struct {
 	Generate     bool   `xor:"password" help:"Make up a password and print it, once."`
 }
 
-// get gives the password, and says whether it was made up.
+// minPassword is the shortest password of a new account, in characters, as 'sh deploy.sh user add' has it. The server takes
+// shorter ones, for the old clients' sake.
+const minPassword = 11
+
+// get reads the password, or makes it up.
 func (n newPassword) get(ctx context.Context, a *app, name string) (password string, err error) {
 	if n.Generate {
 		return rand.Text(), nil // 128 bits
 	}
-	return a.readPassword(ctx, "New password of "+printable(name), n.PasswordFile, "SPI_NEW_PASSWORD", true)
+	password, err = a.readPassword(ctx, "New password of "+printable(name), n.PasswordFile, "SPI_NEW_PASSWORD", true)
+	if length := utf8.RuneCountInString(password); err == nil && length < minPassword {
+		err = fmt.Errorf("the password has %d characters: at least %d are needed", length, minPassword)
+	}
+	return password, err
 }
 
 // tell prints a password that was made up.

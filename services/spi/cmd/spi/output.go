@@ -61,15 +61,18 @@ func each[T any](all []T) iter.Seq2[T, error] {
 
 func showJSON[T any](w *bufio.Writer, rows iter.Seq2[T, error]) error {
 	before := "[\n"
+	var line strings.Builder
+	enc := json.NewEncoder(&line)
+	enc.SetEscapeHTML(false) // URLs hold &
 	for row, err := range rows {
 		if err != nil {
 			return err
 		}
-		text, err := json.Marshal(row)
-		if err != nil {
+		line.Reset()
+		if err := enc.Encode(row); err != nil {
 			return fmt.Errorf("a row cannot be written as JSON: %w", err)
 		}
-		if _, err := w.WriteString(before + string(text)); err != nil {
+		if _, err := w.WriteString(before + strings.TrimSuffix(line.String(), "\n")); err != nil {
 			return err
 		}
 		before = ",\n"

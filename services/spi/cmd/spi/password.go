@@ -24,7 +24,11 @@ func (a *app) readPassword(ctx context.Context, prompt, file, variable string, t
 		return password, err
 	}
 	if !isTerminal(a.in) {
-		return firstLine(a.in)
+		password, err := firstLine(a.in)
+		if err == nil && password == "" {
+			err = usagef("no password was given: without a terminal it comes from --password-file, %s, %s_FILE or a pipe", variable, variable)
+		}
+		return password, err
 	}
 	password, err = a.askHidden(ctx, prompt)
 	if err != nil || !twice {
@@ -58,6 +62,9 @@ func passwordFile(path string) (string, error) {
 	}
 	defer f.Close()
 	password, err := firstLine(f)
+	if err == nil && password == "" {
+		err = errors.New("its first line is empty")
+	}
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
@@ -69,11 +76,7 @@ func firstLine(r io.Reader) (string, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("the password cannot be read: %w", err)
 	}
-	password := strings.TrimRight(line, "\r\n")
-	if password == "" {
-		return "", errors.New("there is no password in the first line")
-	}
-	return password, nil
+	return strings.TrimRight(line, "\r\n"), nil
 }
 
 // askHidden asks a person for a line that the terminal does not show. Ctrl-C leaves the terminal as it was.

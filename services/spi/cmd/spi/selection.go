@@ -57,7 +57,7 @@ func (r rangeFlags) series(now time.Time) ([]spi.Series, *time.Location, error) 
 	}
 	start := since.From.Truncate(time.Second)
 	if !start.Before(end) {
-		return nil, nil, usagef("nothing lies from %s to %s: give --until a later date than --since", stamp(start), stamp(end))
+		return nil, nil, usagef("the range is empty: --since begins at %s, --until ends at %s", stamp(start), stamp(end))
 	}
 	patterns := r.Device
 	if len(patterns) == 0 {
