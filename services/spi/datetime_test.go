@@ -80,7 +80,7 @@ func TestDatetimeInJSON(t *testing.T) {
 		`{"At":"2020-06-20_21-33-24"}`:  `{"At":"2020-06-20T21:33:24Z"}`,
 		`{"At":"2020-06-20T21:33:24Z"}`: `{"At":"2020-06-20T21:33:24Z"}`,
 		`{"At":"2020-06-20"}`:           `{"At":"2020-06-20T00:00:00Z"}`,
-		`{"At":null}`:                   `{"At":"0001-01-01T00:00:00Z"}`,
+		`{"At":null}`:                   `{"At":null}`,
 	} {
 		var o object
 		if err := json.Unmarshal([]byte(in), &o); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -150,7 +151,9 @@ func (p *progress) draw(w io.Writer) {
 			}
 			return text + " "
 		})),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return p.rates(time.Now()) })),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
+			return strings.TrimPrefix(p.rates(time.Now()), ";")
+		})),
 	)
 	draw := func() {
 		at, of := p.done.Load()+p.skipped.Load()+p.failed.Load(), p.total.Load()
@@ -167,6 +170,9 @@ func (p *progress) draw(w io.Writer) {
 		draw()
 		bar.Abort(false) // as it stands: what has been done stays to be seen
 		bars.Wait()
+		p.mu.Lock()
+		p.out = w
+		p.mu.Unlock()
 	}
 }
 
