@@ -21,6 +21,7 @@ import (
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/auth"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/blob/s3blob"
+	"github.com/sticky-pi/sticky-pi-server/server/internal/events"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/httpapi"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/thumbnail"
@@ -38,6 +39,13 @@ import (
 // with the start of a healthy server waits a moment instead of seeing a 503.
 const startQuietly = 5 * time.Second
 
+const (
+	// askForNews is how often the database is asked for what other servers stored, while somebody listens.
+	askForNews = time.Second
+	// keepDays is how often the days are worked out that changed and that nobody asked for.
+	keepDays = time.Hour
+)
+
 // database is the store with what only its owner does.
 type database interface {
 	store.Store
@@ -45,6 +53,7 @@ type database interface {
 	store.Work
 	store.Tuboids
 	store.Projects
+	store.Views
 	Migrate(ctx context.Context) error
 	Pending(ctx context.Context) (bool, error)
 	Pools() map[string]*sql.DB
@@ -58,6 +67,7 @@ type Server struct {
 	db      database
 	blobs   *s3blob.Store
 	auth    *auth.Authenticator
+	events  *events.Hub
 	api     net.Listener
 	metrics net.Listener // nil: none
 	reg     *prometheus.Registry
@@ -91,12 +101,13 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *Server, err erro
 	for name, pool := range s.db.Pools() {
 		s.reg.MustRegister(collectors.NewDBStatsCollector(pool, name))
 	}
+	s.events = events.New(s.db, log, askForNews, time.Now)
 	api := httpapi.Config{
 		Store: s.db, Annotations: s.db, Work: work.New(s.db, time.Now), Blobs: s.blobs, Auth: s.auth,
 		Ingest: ingest.New(ingest.Config{
 			Store: s.db, Blob: s.blobs, Thumbnailer: thumbnails, Logger: log, Observe: observeImages(s.reg),
 		}),
-		Tuboids: s.db, Projects: s.db, TuboidIngest: tuboids.New(tuboids.Config{Store: s.db, Blob: s.blobs, Logger: log}),
+		Tuboids: s.db, Projects: s.db, Views: s.db, Events: s.events, TuboidIngest: tuboids.New(tuboids.Config{Store: s.db, Blob: s.blobs, Logger: log}),
 		Requests: metrics.NewHTTP(s.reg),
 		Ready: health.New(time.Now, map[string]health.Probe{
 			"database": func(ctx context.Context) error { return shown(s.db.Ping(ctx)) },
@@ -187,6 +198,15 @@ func (s *Server) Run(ctx context.Context, ready func()) (err error) {
 		g.Go(func() error { return httpserve.Run(ctx, s.log, l, metrics.Handler(s.reg)) })
 	}
 	started := make(chan struct{})
+	g.Go(func() error { s.events.Run(ctx); return nil })
+	g.Go(func() error {
+		select {
+		case <-started:
+			s.keepDays(ctx)
+		case <-ctx.Done():
+		}
+		return nil
+	})
 	g.Go(func() error {
 		if err := s.start(ctx); err != nil {
 			return err
@@ -233,6 +253,33 @@ func (s *Server) start(ctx context.Context) error {
 // makeBucket goes on until the bucket is there: uploads answer 503 as long as S3 is away, everything else works.
 func (s *Server) makeBucket(ctx context.Context) {
 	_ = retry(ctx, s.log, "bucket", func() error { return s.blobs.Ensure(ctx) }) // ends in success, or with ctx
+}
+
+// keepDays works the days out that viewers will ask for, now and then, so that the first of them does not wait: after an
+// upgrade those are all. It takes a third of one core's time at most, and stops where the database fails until the next time.
+func (s *Server) keepDays(ctx context.Context) {
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := s.db.KeepDays(ctx, func() error {
+			pause(ctx, 2*time.Since(began))
+			began = time.Now()
+			return ctx.Err()
+		})
+		if err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "working out the days of devices failed; it is done as they are asked for", "error", err)
+		}
+		pause(ctx, keepDays)
+	}
+}
+
+// pause waits, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // retry tries again, with pauses up to ten seconds, until do succeeds, fails for good, or ctx ends.

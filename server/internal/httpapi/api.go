@@ -17,6 +17,7 @@ import (
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/auth"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/blob"
+	"github.com/sticky-pi/sticky-pi-server/server/internal/events"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/work"
@@ -48,6 +49,8 @@ type Config struct {
 	Work        *work.Queue
 	Tuboids     store.Tuboids
 	Projects    store.Projects
+	Views       store.Views
+	Events      *events.Hub
 	Blobs       blob.Store
 	Ingest      Ingest
 	// TuboidIngest stores uploaded tuboids.
@@ -69,6 +72,7 @@ type api struct {
 	uploads  *semaphore.Weighted // by form
 	large    *semaphore.Weighted // by byte
 	lists    *semaphore.Weighted // elements of JSON lists, by byte
+	plots    *semaphore.Weighted // by request
 	docsHTML func() ([]byte, error)
 }
 
@@ -81,6 +85,7 @@ func New(cfg Config) (http.Handler, error) {
 	a := &api{
 		Config: cfg, inMemory: semaphore.NewWeighted(formsInMemory), uploads: semaphore.NewWeighted(uploadsAtOnce), large: semaphore.NewWeighted(largeFiles),
 		lists:    semaphore.NewWeighted(listBytes),
+		plots:    semaphore.NewWeighted(plotsAtOnce),
 		docsHTML: sync.OnceValues(func() ([]byte, error) { return renderDocs(openAPI) }),
 	}
 	g := gin.New()
@@ -113,6 +118,7 @@ func New(cfg Config) (http.Handler, error) {
 	a.bundleRoutes(g)
 	a.tuboidRoutes(g)
 	a.projectRoutes(g)
+	a.viewRoutes(g)
 
 	gz, err := gzhttp.NewWrapper(gzhttp.MinSize(gzipFrom), gzhttp.CompressionLevel(1),
 		gzhttp.ContentTypes([]string{"application/json", "application/yaml", "text/html"}))

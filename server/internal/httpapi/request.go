@@ -26,6 +26,7 @@ const maxText = 256
 // and the field; the first mistake is kept.
 type element struct {
 	index  int
+	alone  bool   // the body is one object, not a list of them
 	within string // for an object in an element: its field and a dot
 	raw    json.RawMessage
 	fields map[string]json.RawMessage
@@ -34,9 +35,14 @@ type element struct {
 }
 
 func (e *element) fail(field, format string, args ...any) {
-	if e.err == nil {
-		e.err = spi.Errorf(spi.CodeInvalid, "element %d: %s: %s", e.index, e.within+field, fmt.Sprintf(format, args...))
+	if e.err != nil {
+		return
 	}
+	place := fmt.Sprintf("element %d: ", e.index)
+	if e.alone {
+		place = ""
+	}
+	e.err = spi.Errorf(spi.CodeInvalid, "%s%s: %s", place, e.within+field, fmt.Sprintf(format, args...))
 }
 
 func (e *element) has(field string) bool {
@@ -65,6 +71,36 @@ func (e *element) text(field string, most int) string {
 		return ""
 	}
 	return s
+}
+
+// texts gives a list of strings that must be there, at most so many.
+func (e *element) texts(field string, most int) []string {
+	raw, ok := e.fields[field]
+	if !ok {
+		e.fail(field, "is missing")
+		return nil
+	}
+	var list []*string
+	if err := json.Unmarshal(raw, &list); err != nil || list == nil {
+		e.fail(field, "must be a list of strings")
+		return nil
+	}
+	if len(list) > most {
+		e.fail(field, "has more than %d elements", most)
+		return nil
+	}
+	texts := make([]string, len(list))
+	for i, s := range list {
+		switch {
+		case s == nil:
+			e.fail(field, "must be a list of strings")
+		case utf8.RuneCountInString(*s) > maxText:
+			e.fail(field, "number %d is longer than %d characters", i, maxText)
+		default:
+			texts[i] = *s
+		}
+	}
+	return texts
 }
 
 // flag gives a boolean, which may be written as 0 or 1, or its default where it is absent or null.
