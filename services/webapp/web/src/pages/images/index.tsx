@@ -1,5 +1,140 @@
-import { PageHead } from '../../ui/page'
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
+import 'uplot/dist/uPlot.min.css'
+import './images.css'
+import { lightColour } from '../../lib/colour'
+import { useStore } from '../../lib/store'
+import { fitSpan, isWhole, panBy, zoomAt, type Span } from '../../lib/window'
+import { dark } from '../../state/prefs'
+import { go, rangeOf, useView } from '../../state/view'
+import { Busy, Empty, ErrorBox, IconButton, PageHead } from '../../ui/page'
+import { lookOf, type Scales } from './chart'
+import { HoverCard } from './hover'
+import { ImageView } from './image-view'
+import { covering, extent, useSeries } from './load'
+import { Panel } from './panel'
+import { RangeSlider, TimeAxis } from './slider'
+import { shownWindow } from './state'
+
+const NARROW = 620
 
 export default function ImagesPage() {
-  return <PageHead title="Images" />
+  const view = useView()
+  const [start, end] = rangeOf(view)
+  const range = useMemo<Span>(() => [start, end], [start, end])
+  const root = useRef<HTMLDivElement>(null)
+  const [width, setWidth] = useState(0)
+  const isDark = useStore(dark)
+  const narrow = width < NARROW
+  const look = useMemo(() => lookOf(document.documentElement, narrow), [isDark, narrow])
+
+  useLayoutEffect(() => {
+    const element = root.current
+    if (!element) return
+    const measure = () => setWidth(element.clientWidth)
+    measure()
+    const watch = new ResizeObserver(measure)
+    watch.observe(element)
+    return () => watch.disconnect()
+  }, [])
+
+  const zoom = useMemo<Span | null>(() => (view.zoom ? fitSpan(view.zoom, range) : null), [view.zoom?.[0], view.zoom?.[1], range])
+  useLayoutEffect(() => shownWindow.set(zoom ?? range), [zoom, range])
+  const { base, detail, error, loading, retry } = useSeries(range, view.devices, zoom, width)
+
+  const showSpan = useMemo(() => {
+    return (span: Span, done: boolean) => {
+      const fitted = fitSpan(span, range)
+      shownWindow.set(fitted)
+      if (done) go({ zoom: isWhole(fitted, range) ? null : [Math.floor(fitted[0]), Math.ceil(fitted[1])] }, { replace: true })
+    }
+  }, [range])
+
+  const scales = useMemo<Scales>(() => {
+    const t = extent(base?.series ?? [], 'temperature') ?? [0, 30]
+    const room = Math.max(1, (t[1] - t[0]) * 0.06)
+    return { temperature: [t[0] - room, t[1] + room], humidity: [0, 102], light: extent(base?.series ?? [], 'light') ?? [0, 1] }
+  }, [base])
+
+  const current = base && covering(base, detail, zoom ?? range)
+  const fine = useMemo(() => new Map((current?.series ?? []).map((s) => [s.device, s])), [current])
+
+  return (
+    <>
+      <PageHead title="Images">
+        <Legend light={scales.light} />
+        <span class="grow" />
+        <ZoomButtons range={range} showSpan={showSpan} zoomed={zoom !== null} />
+      </PageHead>
+      <div ref={root}>
+        {error && <ErrorBox error={error} retry={retry} />}
+        {!base && loading && <Busy what="Loading the series…" />}
+        {base && base.series.length === 0 && <Empty>No images in this range. Choose another one, or other devices, above.</Empty>}
+        {base && base.series.length > 0 && (
+          <>
+            {base.series.map((s) => (
+              <Panel
+                key={s.device}
+                series={fine.get(s.device) ?? { ...s, id: [], time: [], values: {} }}
+                range={range}
+                width={width}
+                height={narrow ? 120 : 150}
+                look={look}
+                scales={scales}
+                showSpan={showSpan}
+              />
+            ))}
+            <div class="time-bar">
+              <TimeAxis base={base} width={width} look={look} showSpan={showSpan} />
+              <RangeSlider base={base} width={width} look={look} showSpan={showSpan} />
+            </div>
+          </>
+        )}
+      </div>
+      <HoverCard />
+      {view.image && <ImageView image={view.image} range={range} />}
+    </>
+  )
+}
+
+function Legend({ light }: { light: Span }) {
+  const scale = useRef<HTMLCanvasElement>(null)
+  useEffect(() => {
+    const context = scale.current?.getContext('2d')
+    if (!context) return
+    for (let x = 0; x < 64; x++) {
+      context.fillStyle = lightColour(x, [0, 63])
+      context.fillRect(x, 0, 1, 10)
+    }
+  }, [])
+  const short = (v: number) => Number(v.toPrecision(2)).toString()
+  return (
+    <ul class="legend" aria-label="Legend">
+      <li class="temperature">Temperature (°C)</li>
+      <li class="humidity">Relative humidity (%)</li>
+      <li class="insects">Insects</li>
+      <li class="light">
+        Light {short(light[0])}
+        <canvas ref={scale} width="64" height="10" aria-hidden="true" />
+        {short(light[1])}
+      </li>
+    </ul>
+  )
+}
+
+function ZoomButtons({ range, showSpan, zoomed }: { range: Span; showSpan: (span: Span, done: boolean) => void; zoomed: boolean }) {
+  const middle = ([a, b]: Span) => (a + b) / 2
+  const zoomBy = (factor: number) => showSpan(zoomAt(shownWindow.value, middle(shownWindow.value), factor, range), true)
+  const pan = (share: number) => {
+    const [a, b] = shownWindow.value
+    showSpan(panBy([a, b], share * (b - a), range), true)
+  }
+  return (
+    <div class="zoom-buttons" role="group" aria-label="Zoom">
+      <IconButton icon="left" label="Earlier" disabled={!zoomed} onClick={() => pan(-0.5)} />
+      <IconButton icon="zoomOut" label="Zoom out" disabled={!zoomed} onClick={() => zoomBy(2)} />
+      <IconButton icon="zoomIn" label="Zoom in (or drag over a chart)" onClick={() => zoomBy(0.5)} />
+      <IconButton icon="right" label="Later" disabled={!zoomed} onClick={() => pan(0.5)} />
+      <IconButton icon="fit" label="Whole range (or click twice on a chart)" disabled={!zoomed} onClick={() => showSpan(range, true)} />
+    </div>
+  )
 }

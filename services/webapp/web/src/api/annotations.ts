@@ -1,0 +1,87 @@
+// What detectors found on an image. The documents come from whoever may write: nothing in them is taken on trust.
+import { wireTime } from '../lib/time'
+import { api } from './http'
+import type { Annotation } from './types'
+
+export const ALGORITHM = 'sticky-pi-universal-insect-detector'
+
+export interface Outline {
+  /** For the d of an SVG path, in pixels of the original. */
+  path: string
+  /** #rrggbb */
+  stroke: string
+  name: string
+}
+
+export interface Found {
+  algorithm: string
+  version: string
+  outlines: Outline[]
+}
+
+/** Bounds on what is drawn: far more than any card holds. */
+const MOST_OUTLINES = 20_000
+const MOST_VERTICES = 20_000
+
+/** Reads an annotation's document; null where it is none. Objects that cannot be drawn are left out. */
+export function parseDocument(json: string): Outline[] | null {
+  let document: unknown
+  try {
+    document = JSON.parse(json)
+  } catch {
+    return null
+  }
+  const list = (document as { annotations?: unknown } | null)?.annotations
+  if (!Array.isArray(list)) return null
+  const outlines: Outline[] = []
+  for (const item of list.slice(0, MOST_OUTLINES) as unknown[]) {
+    const { contour, stroke_colour, name } = (item ?? {}) as Record<string, unknown>
+    const path = contourPath(contour)
+    if (!path) continue
+    outlines.push({
+      path,
+      stroke: typeof stroke_colour === 'string' && /^#[0-9a-f]{6}$/i.test(stroke_colour) ? stroke_colour : '#0000ff',
+      name: typeof name === 'string' ? name.slice(0, 100) : '',
+    })
+  }
+  return outlines
+}
+
+/** The path of a contour as OpenCV gives it: N x 1 x 2. Empty where it is none. */
+export function contourPath(contour: unknown): string {
+  if (!Array.isArray(contour) || contour.length === 0 || contour.length > MOST_VERTICES) return ''
+  const points: string[] = []
+  for (const vertex of contour as unknown[]) {
+    const [x, y] = (Array.isArray(vertex) && Array.isArray(vertex[0]) ? vertex[0] : []) as unknown[]
+    if (typeof x !== 'number' || typeof y !== 'number' || !Number.isFinite(x) || !Number.isFinite(y)) return ''
+    points.push(`${x} ${y}`)
+  }
+  return `M${points.join('L')}Z`
+}
+
+/** The newest version of each algorithm; ours comes first. */
+export function newest(annotations: readonly Annotation[]): Annotation[] {
+  const best = new Map<string, Annotation>()
+  for (const a of annotations) {
+    const other = best.get(a.algo_name)
+    if (!other || stamp(a.algo_version) > stamp(other.algo_version)) best.set(a.algo_name, a)
+  }
+  return [...best.values()].sort((a, b) => Number(b.algo_name === ALGORITHM) - Number(a.algo_name === ALGORITHM) || a.algo_name.localeCompare(b.algo_name))
+}
+
+/** The time in a version, TIMESTAMP-MD5; another form counts as the oldest. */
+function stamp(version: string): number {
+  return Number(/^(\d+)-/.exec(version)?.[1] ?? -1)
+}
+
+/** What was found on an image by the newest detector; null where it was not looked at. */
+export async function getFound(device: string, time: number, signal?: AbortSignal): Promise<Found | null> {
+  const annotations = await api<Annotation[]>('get_uid_annotations/data', {
+    method: 'POST',
+    body: [{ device, datetime: wireTime(time) }],
+    ...(signal ? { signal } : {}),
+  })
+  const [a] = newest(annotations)
+  const outlines = a && parseDocument(a.json)
+  return a && outlines ? { algorithm: a.algo_name, version: a.algo_version, outlines } : null
+}

@@ -1,0 +1,198 @@
+// What uPlot draws of a device: lines on three axes, and a row of squares for the light.
+import uPlot from 'uplot'
+import type { DeviceSeries } from '../../api/series'
+import { lightColour } from '../../lib/colour'
+import type { Zone } from '../../lib/time'
+import type { Span } from '../../lib/window'
+
+export interface Look {
+  temperature: string
+  humidity: string
+  insects: string
+  grid: string
+  text: string
+  narrow: boolean
+}
+
+/** Colours as the style sheet has them now; a canvas does not follow it. */
+export function lookOf(element: Element, narrow: boolean): Look {
+  const style = getComputedStyle(element)
+  const colour = (name: string) => style.getPropertyValue(`--${name}`).trim()
+  return {
+    temperature: colour('temperature'),
+    humidity: colour('humidity'),
+    insects: colour('insects'),
+    grid: colour('grid'),
+    text: colour('muted'),
+    narrow,
+  }
+}
+
+/** Widths of the axes, in pixels: the same for every panel, so that times stand above each other. */
+export function axisWidth(narrow: boolean): { left: number; right: number } {
+  return narrow ? { left: 26, right: 26 } : { left: 40, right: 40 }
+}
+
+/** The least room for a time on the axis, in pixels; lines of the grid stand at the same times. */
+const SPACE = 64
+
+/** Height of the row of light squares, below the lines, in pixels. */
+const LIGHT_ROW = 12
+
+export interface Scales {
+  temperature: Span
+  humidity: Span
+  light: Span
+}
+
+export function columns(s: DeviceSeries): uPlot.AlignedData {
+  const none: null[] = []
+  return [s.time, s.values.temperature ?? none, s.values.humidity ?? none, s.values.insects ?? none] as uPlot.AlignedData
+}
+
+export interface PanelChart {
+  width: number
+  height: number
+  look: Look
+  scales: Scales
+  zone: Zone
+  window: () => Span
+  series: () => DeviceSeries
+}
+
+const font = (look: Look) => `${look.narrow ? 10 : 11}px system-ui, sans-serif`
+
+/** Times on the axis are the zone's. */
+export function tzDate(zone: Zone): (t: number) => Date {
+  return zone === 'utc' ? (t) => uPlot.tzDate(new Date(t * 1000), 'Etc/UTC') : (t) => new Date(t * 1000)
+}
+
+function axis(look: Look, scale: string, stroke: string, side: uPlot.Axis.Side, size: number): uPlot.Axis {
+  return {
+    scale,
+    side,
+    size,
+    stroke,
+    font: font(look),
+    gap: 3,
+    space: 24,
+    grid: { show: false },
+    ticks: { size: 3, stroke: look.grid, width: 1 },
+    values: (_, splits) => splits.map((v) => (Number.isInteger(v) ? String(v) : v.toFixed(1))),
+  }
+}
+
+function line(scale: string, stroke: string): uPlot.Series {
+  return {
+    scale,
+    stroke,
+    width: 1.25,
+    // a missing value is bridged by the line, and has no point
+    spanGaps: true,
+    points: { size: 5, width: 1, stroke, fill: stroke },
+  }
+}
+
+export function panelOptions(c: PanelChart): uPlot.Options {
+  const { left, right } = axisWidth(c.look.narrow)
+  return {
+    width: c.width,
+    height: c.height,
+    padding: [6, 0, LIGHT_ROW + 4, 0],
+    legend: { show: false },
+    tzDate: tzDate(c.zone),
+    cursor: {
+      x: true,
+      y: false,
+      drag: { x: false, y: false, setScale: false },
+      points: { size: 8 },
+      sync: { key: 'images', setSeries: false },
+    },
+    scales: {
+      x: { time: true, auto: false, range: () => c.window() },
+      t: { auto: false, range: () => c.scales.temperature },
+      h: { auto: false, range: () => c.scales.humidity },
+      n: { auto: true, range: (_, __, max) => [0, Math.max(4, Math.ceil((max ?? 0) * 1.05))] },
+    },
+    axes: [
+      { scale: 'x', size: 0, space: SPACE, ticks: { show: false }, grid: { stroke: c.look.grid, width: 1 }, values: (_, splits) => splits.map(() => '') },
+      axis(c.look, 't', c.look.temperature, 3, left),
+      axis(c.look, 'h', c.look.humidity, 1, right),
+      { ...axis(c.look, 'n', c.look.insects, 1, right), incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] },
+    ],
+    series: [{}, line('t', c.look.temperature), line('h', c.look.humidity), line('n', c.look.insects)],
+    hooks: { draw: [(u) => drawLight(u, c.series(), c.scales.light)] },
+  }
+}
+
+/** One square for an image, side by side where there are many. */
+function drawLight(u: uPlot, s: DeviceSeries, scale: Span): void {
+  const light = s.values.light
+  if (!light) return
+  const ratio = uPlot.pxRatio
+  const { left, top, width, height } = u.bbox
+  const y = top + height + 3 * ratio
+  const side = (LIGHT_ROW - 2) * ratio
+  const { min, max } = u.scales.x as { min: number; max: number }
+  const perSecond = width / (max - min)
+  u.ctx.save()
+  u.ctx.beginPath()
+  u.ctx.rect(left, y, width, side)
+  u.ctx.clip()
+  let drawn = -Infinity
+  let from = lowerBound(s.time, min - side / perSecond)
+  for (; from < s.time.length && (s.time[from] as number) <= max + side / perSecond; from++) {
+    const value = light[from]
+    if (value === null || value === undefined) continue
+    const x = left + ((s.time[from] as number) - min) * perSecond
+    if (x - drawn < ratio) continue // there is one on this pixel
+    drawn = x
+    const next = s.time[from + 1]
+    const room = next === undefined ? side : (next - (s.time[from] as number)) * perSecond
+    const w = Math.max(ratio, Math.min(side, room))
+    u.ctx.fillStyle = lightColour(value, scale)
+    u.ctx.fillRect(x - w / 2, y, w, side)
+  }
+  u.ctx.restore()
+}
+
+function lowerBound(times: readonly number[], at: number): number {
+  let low = 0
+  let high = times.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((times[middle] as number) < at) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** The axis of times that all panels share: a chart without lines, as wide as they are. */
+export function axisOptions(width: number, look: Look, zone: Zone, window: () => Span): uPlot.Options {
+  const { left, right } = axisWidth(look.narrow)
+  return {
+    width,
+    height: 34,
+    padding: [0, 2 * right, 0, left],
+    legend: { show: false },
+    tzDate: tzDate(zone),
+    cursor: { show: false },
+    scales: { x: { time: true, auto: false, range: () => window() }, y: { range: [0, 1] } },
+    axes: [
+      { scale: 'x', size: 34, stroke: look.text, font: font(look), grid: { show: false }, ticks: { size: 4, stroke: look.text, width: 1 }, space: SPACE, values: timeLabels },
+      { scale: 'y', show: false },
+    ],
+    series: [{}, { show: false }],
+  }
+}
+
+/** From ticks at least so many seconds apart on: the label, and what is added where a year, a day or an hour begins. */
+const DATE = '\n{D} {MMM}'
+const DATE_YEAR = '\n{D} {MMM} {YYYY}'
+const timeLabels: uPlot.Axis.Values = [
+  [365 * 86400, '{YYYY}', null, null, null, null, null, null, 1],
+  [28 * 86400, '{MMM}', '\n{YYYY}', null, null, null, null, null, 1],
+  [86400, '{D} {MMM}', '\n{YYYY}', null, null, null, null, null, 1],
+  [60, '{HH}:{mm}', DATE_YEAR, null, DATE, null, null, null, 1],
+  [1, '{HH}:{mm}:{ss}', DATE_YEAR, null, DATE, null, null, null, 1],
+]

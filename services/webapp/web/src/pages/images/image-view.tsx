@@ -1,0 +1,286 @@
+// One image, over the page: its picture with what the detector found, its neighbours, and all that is known of it.
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { getFound, type Found } from '../../api/annotations'
+import { ApiError, isAbort } from '../../api/http'
+import { getImage } from '../../api/pictures'
+import type { Image } from '../../api/types'
+import { useStore } from '../../lib/store'
+import { DAY, parseTime, showTime, zoneName } from '../../lib/time'
+import type { Span } from '../../lib/window'
+import { contours, zone } from '../../state/prefs'
+import { refreshes } from '../../state/scope'
+import { go, imageName, type ImageRef } from '../../state/view'
+import { Icon } from '../../ui/icon'
+import { ErrorBox, IconButton } from '../../ui/page'
+import { fetchThumbnails, Sequence } from './sequence'
+import { Stage } from './stage'
+
+/** The time from picture to picture while playing, in milliseconds. */
+const PACE = 500
+
+interface State {
+  image: Image | null
+  before: Image | null
+  after: Image | null
+}
+
+/** The image and its neighbours; image is null while it is looked for. */
+function useNeighbours(ref: ImageRef, range: Span): State & { error: Error | null; missing: boolean; ahead: Image[] } {
+  const [, drawAgain] = useState(0)
+  const [error, setError] = useState<Error | null>(null)
+  const [settled, setSettled] = useState('')
+  const sequence = useMemo(
+    // one that is opened by its address may lie outside the range
+    () => new Sequence(ref.device, ref.time, [Math.min(range[0], ref.time - DAY), Math.max(range[1], ref.time + DAY)], fetchThumbnails),
+    [ref.device, range],
+  )
+  const name = imageName(ref)
+  useEffect(() => {
+    const mine = new AbortController()
+    sequence.around(ref.time, mine.signal).then(
+      () => {
+        setError(null)
+        setSettled(name)
+        drawAgain((n) => n + 1)
+      },
+      (e: unknown) => {
+        if (!isAbort(e)) setError(e instanceof ApiError ? e : new Error(String(e)))
+      },
+    )
+    return () => mine.abort()
+  }, [sequence, name])
+  const i = sequence.indexOf(ref.time)
+  return {
+    image: sequence.images[i] ?? null,
+    before: i > 0 ? (sequence.images[i - 1] ?? null) : null,
+    after: i >= 0 ? (sequence.images[i + 1] ?? null) : null,
+    ahead: i >= 0 ? sequence.images.slice(i + 1, i + 4) : [],
+    error,
+    missing: settled === name && i < 0,
+  }
+}
+
+function useFound(image: Image | null): { found: Found | null; known: boolean } {
+  const [state, set] = useState<{ id: number; found: Found | null } | null>(null)
+  const refreshed = useStore(refreshes)
+  useEffect(() => {
+    if (!image) return
+    const mine = new AbortController()
+    getFound(image.device, parseTime(image.datetime), mine.signal).then(
+      (found) => set({ id: image.id, found }),
+      () => {}, // the picture is there all the same
+    )
+    return () => mine.abort()
+  }, [image?.id, refreshed])
+  return state && image && state.id === image.id ? { found: state.found, known: true } : { found: null, known: false }
+}
+
+export function ImageView({ image: ref, range }: { image: ImageRef; range: Span }) {
+  const dialog = useRef<HTMLDialogElement>(null)
+  const [playing, setPlaying] = useState(false)
+  const [full, setFull] = useState<{ name: string; url: string } | null>(null)
+  const [zoom, setZoom] = useState({ k: 1, at: 0 })
+  const drawn = useStore(contours)
+  const { image, before, after, ahead, error, missing } = useNeighbours(ref, range)
+  const { found, known } = useFound(image)
+  const name = imageName(ref)
+  const shown = useRef(image)
+  if (image) shown.current = image
+  const stage = image ?? shown.current // the one before stays until the next is known
+
+  useEffect(() => {
+    const element = dialog.current
+    if (!element) return
+    const back = document.activeElement
+    element.showModal()
+    return () => {
+      element.close()
+      if (back instanceof HTMLElement) back.focus()
+    }
+  }, [])
+
+  const close = () => go({ image: null })
+  const step = (to: Image | null) => {
+    if (to) go({ image: { device: to.device, time: parseTime(to.datetime) } }, { replace: true })
+  }
+
+  useEffect(() => {
+    if (!playing) return
+    if (!after) {
+      if (image) setPlaying(false) // the last one
+      return
+    }
+    const timer = setTimeout(() => step(after), PACE)
+    return () => clearTimeout(timer)
+  }, [playing, after, image])
+
+  // the next pictures are there when they are asked for
+  useEffect(() => {
+    for (const next of ahead) new Image().src = next.url
+  }, [ahead[0]?.url])
+
+  function loadFull() {
+    if (full?.name === name || !image) return
+    getImage('image', ref.device, ref.time).then(
+      (i) => i && setFull({ name, url: i.url }),
+      () => {},
+    )
+  }
+  const fullUrl = full?.name === name ? full.url : null
+
+  // the address of the original, for its link
+  const [original, setOriginal] = useState<{ name: string; url: string } | null>(null)
+  useEffect(() => {
+    if (!image || playing) return
+    let mine = true
+    getImage('image', ref.device, ref.time).then(
+      (i) => mine && i && setOriginal({ name, url: i.url }),
+      () => {},
+    )
+    return () => {
+      mine = false
+    }
+  }, [image?.id, playing])
+
+  function keys(e: KeyboardEvent) {
+    if (e.altKey || e.ctrlKey || e.metaKey) return
+    const inButton = e.target instanceof HTMLButtonElement || e.target instanceof HTMLAnchorElement
+    switch (e.key) {
+      case 'ArrowLeft':
+        setPlaying(false)
+        step(before)
+        break
+      case 'ArrowRight':
+        setPlaying(false)
+        step(after)
+        break
+      case ' ':
+        if (inButton) return // it presses the button
+        setPlaying(!playing)
+        break
+      case 'c':
+        contours.set(drawn === 'on' ? 'off' : 'on')
+        break
+      default:
+        return
+    }
+    e.preventDefault()
+  }
+
+  return (
+    <dialog
+      class="image-view"
+      ref={dialog}
+      aria-label={`Image ${name}`}
+      onKeyDown={keys}
+      onCancel={(e) => {
+        e.preventDefault()
+        close()
+      }}
+    >
+      <div class="image-head">
+        <h2>
+          <code>{ref.device}</code> <ShownTime time={ref.time} />
+        </h2>
+        <span class="grow" />
+        <IconButton icon="close" label="Close (Esc)" onClick={close} />
+      </div>
+      {error && <ErrorBox error={error} />}
+      {missing && <ErrorBox error={new Error('There is no such image (any more).')} />}
+      <div class="image-row">
+        <Neighbour image={before} label="Previous image" onOpen={() => step(before)} />
+        {stage ? (
+          <Stage
+            width={stage.width}
+            height={stage.height}
+            thumbnail={stage.url}
+            full={fullUrl}
+            outlines={drawn === 'on' && found && image ? found.outlines : null}
+            label={`Photograph of the card of device ${ref.device}`}
+            onCloser={loadFull}
+            zoom={zoom}
+          />
+        ) : (
+          <div class="stage" />
+        )}
+        <Neighbour image={after} label="Next image" onOpen={() => step(after)} />
+      </div>
+      <div class="image-controls" role="group" aria-label="Controls">
+        <IconButton icon="left" label="Previous image (left arrow)" disabled={!before} onClick={() => step(before)} />
+        <IconButton icon={playing ? 'pause' : 'play'} label={playing ? 'Pause (space)' : 'Play (space)'} pressed={playing} onClick={() => setPlaying(!playing)} />
+        <IconButton icon="right" label="Next image (right arrow)" disabled={!after} onClick={() => step(after)} />
+        <IconButton icon="outline" label="Contours (c)" pressed={drawn === 'on'} onClick={() => contours.set(drawn === 'on' ? 'off' : 'on')} />
+        <IconButton icon="zoomIn" label="Full resolution" pressed={fullUrl !== null} onClick={() => { loadFull(); setZoom({ k: 3, at: zoom.at + 1 }) }} />
+        <IconButton icon="fit" label="Whole image" onClick={() => setZoom({ k: 1, at: zoom.at + 1 })} />
+        {original?.name === name && (
+          <a class="button" href={original.url} target="_blank" rel="noreferrer">
+            <Icon name="external" /> Full image
+          </a>
+        )}
+      </div>
+      {image && <Metadata image={image} found={found} known={known} />}
+    </dialog>
+  )
+}
+
+function ShownTime({ time }: { time: number }) {
+  const now = useStore(zone)
+  return (
+    <time dateTime={new Date(time * 1000).toISOString()}>
+      {showTime(time, now)} <span class="muted">{zoneName(now, time)}</span>
+    </time>
+  )
+}
+
+function Neighbour({ image, label, onOpen }: { image: Image | null; label: string; onOpen: () => void }) {
+  return (
+    <button type="button" class="neighbour" aria-label={label} title={label} disabled={!image} onClick={onOpen}>
+      {image && <img src={image.url} alt="" />}
+    </button>
+  )
+}
+
+function Metadata({ image, found, known }: { image: Image; found: Found | null; known: boolean }) {
+  const number = (v: number | null, unit: string, digits = 1) => (v === null ? '–' : `${v.toFixed(digits)} ${unit}`)
+  const light = image.lum ?? (image.no_flash_bv !== null && image.no_flash_exposure_time ? Math.log10(1 + image.no_flash_bv) / image.no_flash_exposure_time : null)
+  const rows: [string, string][] = [
+    ['Temperature', image.temp !== null && image.temp < -300 ? 'sensor failed' : number(image.temp, '°C')],
+    ['Humidity', image.hum !== null && image.hum < 0 ? 'sensor failed' : number(image.hum, '%')],
+    ['Light', light === null || !Number.isFinite(light) ? '–' : light.toPrecision(3)],
+    ['Insects', found ? String(found.outlines.length) : known ? 'not looked at yet' : '…'],
+    ['Position', image.lat === null || image.lng === null ? '–' : `${image.lat.toFixed(5)}, ${image.lng.toFixed(5)}${image.alt === null ? '' : `, ${image.alt.toFixed(0)} m`}`],
+    ['Battery', image.bat === null ? '–' : `${image.bat.toFixed(0)} %`],
+    ['Uploader', image.api_user ?? '–'],
+    ['Size', `${image.width} × ${image.height}`],
+  ]
+  return (
+    <dl class="metadata">
+      <div>
+        <dt>Id</dt>
+        <dd>
+          <code>{image.id}</code>
+          <CopyButton text={`${image.device}.${imageName({ device: image.device, time: parseTime(image.datetime) }).split('.')[1] ?? ''}`} />
+        </dd>
+      </div>
+      {rows.map(([title, value]) => (
+        <div key={title}>
+          <dt>{title}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  )
+}
+
+function CopyButton({ text }: { text: string }) {
+  const [done, setDone] = useState(false)
+  const copy = () =>
+    navigator.clipboard?.writeText(text).then(
+      () => {
+        setDone(true)
+        setTimeout(() => setDone(false), 1500)
+      },
+      () => {},
+    )
+  return <IconButton icon={done ? 'check' : 'copy'} label={done ? 'Copied' : 'Copy the id'} onClick={() => void copy()} />
+}

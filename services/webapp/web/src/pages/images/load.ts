@@ -1,0 +1,117 @@
+// The series of the page: one request for the whole range and, where that was thinned out, one for what is zoomed in on.
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { ApiError, isAbort } from '../../api/http'
+import { getSeries, MAX_WIDTH, type DeviceSeries, type Variable } from '../../api/series'
+import { useStore } from '../../lib/store'
+import { isWhole, type Span } from '../../lib/window'
+import { refreshes } from '../../state/scope'
+
+export const VARIABLES: readonly Variable[] = ['temperature', 'humidity', 'light', 'insects']
+
+/** How long a zoom has to rest before it is asked for, in milliseconds. */
+const REST = 250
+
+export interface Loaded {
+  range: Span
+  series: DeviceSeries[]
+}
+
+export interface SeriesState {
+  base: Loaded | null
+  detail: Loaded | null
+  error: Error | null
+  loading: boolean
+  retry: () => void
+}
+
+export function useSeries(range: Span, devices: readonly string[], zoom: Span | null, width: number): SeriesState {
+  const [base, setBase] = useState<Loaded | null>(null)
+  const [detail, setDetail] = useState<Loaded | null>(null)
+  const [error, setError] = useState<Error | null>(null)
+  const [loading, setLoading] = useState(true)
+  const [tries, setTries] = useState(0)
+  const refreshed = useStore(refreshes)
+  const known = width > 0
+  const widest = useRef(0)
+  widest.current = Math.max(widest.current, width)
+  const names = devices.join(',')
+
+  useEffect(() => {
+    if (!known) return
+    const mine = new AbortController()
+    setLoading(true)
+    getSeries({ start: range[0], end: range[1], devices: names ? names.split(',') : [], variables: VARIABLES, width: widest.current }, mine.signal).then(
+      (series) => {
+        setBase({ range, series })
+        setDetail(null)
+        setError(null)
+        setLoading(false)
+      },
+      (e: unknown) => {
+        if (isAbort(e)) return
+        setError(e instanceof ApiError ? e : new Error(String(e)))
+        setLoading(false)
+      },
+    )
+    return () => mine.abort()
+  }, [range[0], range[1], names, known, refreshed, tries])
+
+  useEffect(() => {
+    if (!base || !zoom || !needsDetail(base, detail, zoom)) return
+    const mine = new AbortController()
+    const timer = setTimeout(() => {
+      const span = around(zoom, base.range)
+      getSeries(
+        { start: Math.floor(span[0]), end: Math.ceil(span[1]), devices: names ? names.split(',') : [], variables: VARIABLES, width: Math.min(MAX_WIDTH, width * 2) },
+        mine.signal,
+      ).then(
+        (series) => {
+          setDetail({ range: span, series })
+          setError(null)
+        },
+        (e: unknown) => {
+          if (!isAbort(e)) setError(e instanceof ApiError ? e : new Error(String(e)))
+        },
+      )
+    }, REST)
+    return () => {
+      clearTimeout(timer)
+      mine.abort()
+    }
+  }, [base, detail, zoom?.[0], zoom?.[1], names, width, tries])
+
+  return { base, detail, error, loading, retry: () => setTries(tries + 1) }
+}
+
+/** Half a window more on either side: a little panning needs nothing new. */
+function around([a, b]: Span, range: Span): Span {
+  const margin = (b - a) / 2
+  return [Math.max(range[0], a - margin), Math.min(range[1], b + margin)]
+}
+
+/** Whether a window shows too little of what there is. */
+export function needsDetail(base: Loaded, detail: Loaded | null, zoom: Span): boolean {
+  if (isWhole(zoom, base.range) || base.series.every((s) => s.shown === s.images)) return false
+  if (!detail || zoom[0] < detail.range[0] || zoom[1] > detail.range[1]) return true
+  const fine = detail.series.every((s) => s.shown === s.images)
+  return !fine && zoom[1] - zoom[0] < (detail.range[1] - detail.range[0]) / 4
+}
+
+/** The series to draw in a window: the finer one, where it covers it. */
+export function covering(base: Loaded, detail: Loaded | null, window: Span): Loaded {
+  return detail && window[0] >= detail.range[0] && window[1] <= detail.range[1] ? detail : base
+}
+
+/** The least and the greatest of a variable over all devices; null where there is none. */
+export function extent(series: readonly DeviceSeries[], variable: Variable): Span | null {
+  let least = Infinity
+  let greatest = -Infinity
+  for (const s of series) {
+    for (const v of s.values[variable] ?? []) {
+      if (v === null) continue
+      if (v < least) least = v
+      if (v > greatest) greatest = v
+    }
+  }
+  return least <= greatest ? [least, greatest] : null
+}
