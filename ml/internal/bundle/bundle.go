@@ -57,8 +57,8 @@ var (
 	isMD5    = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
 
-// wanted says whether detectors use a file of the bundle.
-func wanted(key string) bool {
+// Wanted says whether detectors use a file of the bundle.
+func Wanted(key string) bool {
 	return key == ConfigKey || key == WeightsKey || modelKey.MatchString(key)
 }
 
@@ -117,7 +117,7 @@ func (f *Folder) Sync(ctx context.Context) (Model, error) {
 	if err != nil {
 		return Model{}, fmt.Errorf("bundle %s: %w", Name, err)
 	}
-	listed = slices.DeleteFunc(listed, func(b spi.BundleFile) bool { return !wanted(b.Key) })
+	listed = slices.DeleteFunc(listed, func(b spi.BundleFile) bool { return !Wanted(b.Key) })
 	if len(listed) > maxFiles {
 		return Model{}, fmt.Errorf("bundle %s: %d files of models, and %d are the most: remove those that are not used", Name, len(listed), maxFiles)
 	}
@@ -187,7 +187,7 @@ func (f *Folder) open(id string) (Model, error) {
 		return Model{}, fmt.Errorf("%s: %w", filepath.Join(m.Dir, manifestFile), err)
 	}
 	for _, file := range m.Files {
-		if !wanted(file.Key) {
+		if !Wanted(file.Key) {
 			return Model{}, fmt.Errorf("%s names %.80q, which is no file of a model", filepath.Join(m.Dir, manifestFile), file.Key)
 		}
 		sum, err := sumOf(m.Path(file.Key))
@@ -202,7 +202,7 @@ func (f *Folder) open(id string) (Model, error) {
 }
 
 func sumOf(path string) (string, error) {
-	in, err := os.Open(path) //nolint:gosec // below our folder: wanted has seen the key
+	in, err := os.Open(path) //nolint:gosec // below our folder: Wanted has seen the key
 	if err != nil {
 		return "", err
 	}
@@ -279,7 +279,7 @@ func (f *Folder) fetch(ctx context.Context, link, path string, file File, most i
 	if reply.StatusCode != http.StatusOK {
 		return 0, fmt.Errorf("the object store answered %s", reply.Status)
 	}
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below our folder: wanted has seen the key
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below our folder: Wanted has seen the key
 	if err != nil {
 		return 0, err
 	}

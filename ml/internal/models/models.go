@@ -1,0 +1,182 @@
+// Package models chooses the detector: the one that the bundle on the server holds, if it can be used, else the builtin one.
+// It may import bundle and the packages below detect.
+package models
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/bundle"
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect"
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect/builtin"
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect/onnx"
+)
+
+// kinds are the detectors that a bundle may hold, the first that it has files of goes before the others.
+var kinds = []struct {
+	name string
+	has  func(bundle.Model) bool
+	open func(m bundle.Model, builtin detect.Detector) (detect.Detector, error)
+}{
+	{"onnx", func(m bundle.Model) bool { return len(m.ONNX()) > 0 }, openONNX},
+	{"weights", func(m bundle.Model) bool { _, ok := m.File(bundle.WeightsKey); return ok }, openWeights},
+}
+
+// Config is what Models need.
+type Config struct {
+	Folder  *bundle.Folder // nil: the builtin detector alone
+	Log     *slog.Logger
+	Metrics prometheus.Registerer // nil: none
+}
+
+// Models gives the detector to use. It is not safe for concurrent use.
+type Models struct {
+	folder   *bundle.Folder
+	log      *slog.Logger
+	builtin  detect.Detector
+	current  detect.Detector
+	chosen   string // the folder of the model that current was chosen for
+	problem  error  // with that model
+	unusable prometheus.Gauge
+	failed   prometheus.Counter
+}
+
+// New loads the builtin detector.
+func New(cfg Config) (*Models, error) {
+	d, err := builtin.New()
+	if err != nil {
+		return nil, fmt.Errorf("the builtin detector: %w", err)
+	}
+	m := &Models{
+		folder: cfg.Folder, log: cfg.Log, builtin: d,
+		unusable: prometheus.NewGauge(prometheus.GaugeOpts{Name: "uid_bundle_unusable", Help: "1 where the bundle's model cannot be used and the builtin one is instead."}),
+		failed:   prometheus.NewCounter(prometheus.CounterOpts{Name: "uid_bundle_sync_failures_total", Help: "Failures to look for, or to download, a newer model."}),
+	}
+	if cfg.Metrics != nil {
+		cfg.Metrics.MustRegister(m.unusable, m.failed)
+	}
+	return m, nil
+}
+
+// Refresh looks for a newer model on the server and gives the detector to use from now on. While the server is away it is the
+// one of before, or, after a start, that of the model that was synced last.
+func (m *Models) Refresh(ctx context.Context) detect.Detector {
+	if m.folder == nil {
+		return m.builtin
+	}
+	model, err := m.folder.Sync(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			m.failed.Inc()
+			m.log.WarnContext(ctx, "no newer model could be looked for; the last one goes on", "error", err)
+		}
+		if m.current != nil {
+			return m.current
+		}
+		if model, err = m.folder.Last(); err != nil {
+			m.log.WarnContext(ctx, "the model that was synced last cannot be used", "error", err)
+		}
+	}
+	if m.current != nil && m.chosen == model.Dir {
+		return m.current
+	}
+	m.current, m.problem = Choose(model, m.builtin)
+	m.chosen = model.Dir
+	m.unusable.Set(0)
+	if m.problem != nil {
+		m.unusable.Set(1)
+		m.log.ErrorContext(ctx, "the bundle's model cannot be used; going on with another", "detector", m.current.Name(), "error", m.problem)
+	}
+	return m.current
+}
+
+// Problem says why the bundle's model is not in use; nil where it is, or where there is none.
+func (m *Models) Problem() error { return m.problem }
+
+// Choose gives the detector for a bundle's model, and what is wrong with those that go before it.
+func Choose(m bundle.Model, builtin detect.Detector) (detect.Detector, error) {
+	var problems []error
+	for _, kind := range kinds {
+		if !kind.has(m) {
+			continue
+		}
+		d, err := try(func() (detect.Detector, error) { return kind.open(m, builtin) })
+		if err == nil {
+			return d, errors.Join(problems...)
+		}
+		problems = append(problems, fmt.Errorf("%s: %w", kind.name, err))
+	}
+	return builtin, errors.Join(problems...)
+}
+
+// try turns a panic over a foreign file into an error.
+func try(open func() (detect.Detector, error)) (d detect.Detector, err error) {
+	defer func() {
+		if p := recover(); p != nil { //nolint:revive // it is deferred
+			err = fmt.Errorf("it panicked: %v", p)
+		}
+	}()
+	return open()
+}
+
+// openONNX opens the bundle's model for onnxruntime. The version's time is when the newer of the model and its configuration
+// was pushed, so that a change of either makes older annotations obsolete.
+func openONNX(m bundle.Model, _ detect.Detector) (detect.Detector, error) {
+	config, ok := m.File(bundle.ConfigKey)
+	if !ok {
+		return nil, fmt.Errorf("the bundle lacks %s, which says how to use the model", bundle.ConfigKey)
+	}
+	cfg, err := onnx.ReadConfig(m.Path(config.Key))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", config.Key, err)
+	}
+	keys := m.ONNX()
+	key := keys[0]
+	if cfg.Model != "" {
+		key = "output/" + cfg.Model
+	} else if len(keys) > 1 {
+		return nil, fmt.Errorf("the bundle has %d models: name one in %s, as model: NAME.onnx", len(keys), config.Key)
+	}
+	model, ok := m.File(key)
+	if !ok {
+		return nil, fmt.Errorf("%s names the model %s, which the bundle does not have", config.Key, key)
+	}
+	pushed := model.MTime
+	if config.MTime.After(pushed) {
+		pushed = config.MTime
+	}
+	return onnx.Open(m.Path(key), cfg, fmt.Sprintf("%d-%s", pushed.Unix(), model.MD5))
+}
+
+// openWeights opens other weights of the builtin detector's network, or gives the builtin ones where those are as new.
+func openWeights(m bundle.Model, own detect.Detector) (detect.Detector, error) {
+	weights, err := os.ReadFile(m.Path(bundle.WeightsKey))
+	if err != nil {
+		return nil, err
+	}
+	d, err := builtin.Load(weights)
+	if err != nil {
+		return nil, err
+	}
+	if trained(d) <= trained(own) {
+		return own, nil
+	}
+	return d, nil
+}
+
+// trained is when a detector's weights were made, in seconds since the epoch.
+func trained(d detect.Detector) int64 {
+	text, _, _ := strings.Cut(d.Version(), "-")
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return seconds
+}

@@ -1,0 +1,223 @@
+package models_test
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/bundle"
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect/builtin"
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/models"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+)
+
+// shop is a server with a bundle.
+type shop struct {
+	mu     sync.Mutex
+	files  map[string]string
+	pushed time.Time
+	away   bool
+	url    string
+}
+
+func (s *shop) GetBundleFiles(context.Context, string, spi.BundlePart) ([]spi.BundleFile, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.away {
+		return nil, spi.Errorf(spi.CodeUnavailable, "away")
+	}
+	var list []spi.BundleFile
+	for key, text := range s.files {
+		sum := md5.Sum([]byte(text))
+		list = append(list, spi.BundleFile{Key: key, MD5: hex.EncodeToString(sum[:]), MTime: float64(s.pushed.Unix()), URL: s.url + "/" + key})
+	}
+	return list, nil
+}
+
+func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, _ = w.Write([]byte(s.files[r.URL.Path[1:]]))
+}
+
+func (s *shop) set(files map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files = files
+}
+
+type setting struct {
+	shop *shop
+	dir  string
+	m    *models.Models
+	reg  *prometheus.Registry
+}
+
+func newSetting(t *testing.T) *setting {
+	t.Helper()
+	s := &setting{shop: &shop{pushed: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}, dir: t.TempDir()}
+	srv := httptest.NewServer(s.shop)
+	t.Cleanup(srv.Close)
+	s.shop.url = srv.URL
+	s.start(t)
+	return s
+}
+
+// start is a worker's start with the same folder.
+func (s *setting) start(t *testing.T) {
+	t.Helper()
+	s.reg = prometheus.NewRegistry()
+	var err error
+	if s.m, err = models.New(models.Config{
+		Folder: &bundle.Folder{API: s.shop, HTTP: http.DefaultClient, Dir: s.dir}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Metrics: s.reg,
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *setting) unusable(t *testing.T) bool {
+	t.Helper()
+	text := "# HELP uid_bundle_unusable 1 where the bundle's model cannot be used and the builtin one is instead.\n# TYPE uid_bundle_unusable gauge\nuid_bundle_unusable 1\n"
+	return testutil.GatherAndCompare(s.reg, strings.NewReader(text), "uid_bundle_unusable") == nil
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// weights are the tiny network's, as if trained then.
+func weights(t *testing.T, trained string) string {
+	t.Helper()
+	text := read(t, "../detect/onnx/testdata/tiny/weights.safetensors")
+	if !strings.Contains(text, "2020-01-02_03-04-05") {
+		t.Fatal("the weights of testdata have another date")
+	}
+	return strings.Replace(text, "2020-01-02_03-04-05", trained, 1)
+}
+
+func embedded(t *testing.T) string {
+	t.Helper()
+	d, err := builtin.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.Version()
+}
+
+func TestVersionsAreAsTheServerTakesThem(t *testing.T) {
+	if v := embedded(t); !regexp.MustCompile(`^[0-9]{10}-[0-9a-f]{32}$`).MatchString(v) {
+		t.Errorf("the builtin detector's version is %s, no TIMESTAMP-MD5", v)
+	}
+}
+
+func TestNewerWeightsOfTheBundleAreUsedAndOlderOnesAreNot(t *testing.T) {
+	s := newSetting(t)
+	own := embedded(t)
+	if d := s.m.Refresh(t.Context()); d.Version() != own {
+		t.Errorf("without a bundle: %s", d.Version())
+	}
+	s.shop.set(map[string]string{bundle.WeightsKey: weights(t, "2020-01-02_03-04-05")})
+	if d := s.m.Refresh(t.Context()); d.Version() != own || s.unusable(t) {
+		t.Errorf("with older weights: %s, %v", d.Version(), s.m.Problem())
+	}
+	s.shop.set(map[string]string{bundle.WeightsKey: weights(t, "2099-01-02_03-04-05")})
+	d := s.m.Refresh(t.Context())
+	if !strings.HasPrefix(d.Version(), "4071006245-") || d.Name() != "builtin" {
+		t.Errorf("with newer weights: %s %s, %v", d.Name(), d.Version(), s.m.Problem())
+	}
+	if again := s.m.Refresh(t.Context()); again != d {
+		t.Error("another detector, though nothing has changed")
+	}
+	// the server away: what was synced last goes on, at the next start too
+	s.shop.away = true
+	if again := s.m.Refresh(t.Context()); again != d {
+		t.Error("another detector, while the server is away")
+	}
+	s.start(t)
+	if again := s.m.Refresh(t.Context()); again.Version() != d.Version() {
+		t.Errorf("after a start without the server: %s", again.Version())
+	}
+	// the model is taken out of the bundle
+	s.shop.away = false
+	s.shop.set(nil)
+	if d := s.m.Refresh(t.Context()); d.Version() != own {
+		t.Errorf("without a bundle again: %s", d.Version())
+	}
+}
+
+func TestAnUnusableBundleIsReportedAndTheBuiltinDetectorGoesOn(t *testing.T) {
+	config := "output: {kind: fg_core}\n"
+	for name, files := range map[string]map[string]string{
+		"weights that are none":        {bundle.WeightsKey: "no weights"},
+		"weights of another kind":      {bundle.WeightsKey: strings.Replace(weights(t, "2099-01-02_03-04-05"), "sticky-pi-unet/1", "sticky-pi-unet/9", 1)},
+		"a model that is none":         {"output/a.onnx": "no model", bundle.ConfigKey: config},
+		"a model without its settings": {"output/a.onnx": "no model"},
+		"settings that are none":       {"output/a.onnx": "no model", bundle.ConfigKey: "output: ["},
+		"two models":                   {"output/a.onnx": "no model", "output/b.onnx": "another", bundle.ConfigKey: config},
+		"a model that is not there":    {"output/a.onnx": "no model", bundle.ConfigKey: config + "model: b.onnx\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetting(t)
+			s.shop.set(files)
+			if d := s.m.Refresh(t.Context()); d.Version() != embedded(t) {
+				t.Errorf("%s %s is used", d.Name(), d.Version())
+			}
+			if s.m.Problem() == nil || !s.unusable(t) {
+				t.Errorf("the problem is %v, in the metrics: %v", s.m.Problem(), s.unusable(t))
+			}
+			s.shop.set(nil)
+			s.m.Refresh(t.Context())
+			if s.m.Problem() != nil || s.unusable(t) {
+				t.Errorf("mended, and the problem is still %v", s.m.Problem())
+			}
+		})
+	}
+}
+
+func TestABrokenModelDoesNotHideNewerWeights(t *testing.T) {
+	s := newSetting(t)
+	s.shop.set(map[string]string{
+		"output/a.onnx": "no model", bundle.ConfigKey: "output: {kind: fg_core}\n", bundle.WeightsKey: weights(t, "2099-01-02_03-04-05"),
+	})
+	if d := s.m.Refresh(t.Context()); !strings.HasPrefix(d.Version(), "4071006245-") || s.m.Problem() == nil {
+		t.Errorf("%s, problem %v", d.Version(), s.m.Problem())
+	}
+}
+
+// TestAModelOfTheBundleGoesBeforeTheBuiltinOne needs onnxruntime; without it, that is what it finds reported.
+func TestAModelOfTheBundleGoesBeforeTheBuiltinOne(t *testing.T) {
+	s := newSetting(t)
+	tiny := "../detect/onnx/testdata/tiny"
+	s.shop.set(map[string]string{
+		"output/model.onnx": read(t, filepath.Join(tiny, "model.onnx")), bundle.ConfigKey: read(t, filepath.Join(tiny, "config.yaml")),
+	})
+	d := s.m.Refresh(t.Context())
+	if p := s.m.Problem(); p != nil {
+		if !strings.Contains(p.Error(), "onnxruntime") {
+			t.Error(p)
+		}
+		t.Skip(p)
+	}
+	sum := md5.Sum([]byte(s.shop.files["output/model.onnx"]))
+	if want := "1798761600-" + hex.EncodeToString(sum[:]); d.Name() != "onnx" || d.Version() != want {
+		t.Errorf("%s %s, want onnx %s", d.Name(), d.Version(), want)
+	}
+}
