@@ -56,6 +56,8 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
   user reset NAME   give it a new password
   user delete NAME  delete it
 
+  build-client [OS-ARCH...]  build the command-line client spi (docs/CLIENT.md) into .build/dist, with SHA256SUMS; without
+              arguments for linux-amd64, linux-arm64, linux-armv7, darwin-amd64, darwin-arm64 and windows-amd64
   lint      check the formatting and the style of all sources
   test      set up what the tests need and run every test; arguments go to `go test`
               (packages: ./server/internal/store/...; flags: -run TestUpload -count=1)
@@ -229,6 +231,32 @@ cmd_local() {
     # a folder that is given is the caller's; the default one does not depend on where one stands
     [ "$data" = given ] || set -- --data "$root/data" "$@"
     exec "$root/.build/sticky-pi" "$@"
+}
+
+# --- client -----------------------------------------------------------------------------------------------------------
+
+cmd_build_client() {
+    [ $# -gt 0 ] || set -- linux-amd64 linux-arm64 linux-armv7 darwin-amd64 darwin-arm64 windows-amd64
+    need_go
+    dist=$root/.build/dist
+    # only what this call builds stands there, and in SHA256SUMS
+    rm -rf "$dist"
+    mkdir -p "$dist"
+    for target; do
+        os=${target%-*} arch=${target##*-} suffix='' arm=''
+        case $arch in armv[567]) arm=${arch#armv} arch=arm ;; esac
+        case $os in windows) suffix=.exe ;; esac
+        say "building spi for $target"
+        (
+            cd "$root"
+            CGO_ENABLED=0 GOOS=$os GOARCH=$arch GOARM=$arm go build -buildvcs=false -trimpath \
+                -ldflags "-s -w -X github.com/sticky-pi/sticky-pi-server/services/kit/buildinfo.Version=$(source_version)" \
+                -o "$dist/spi-$target$suffix" ./services/spi/cmd/spi
+        ) || die "spi for $target could not be built: the lines above say why (targets are written as linux-amd64)"
+    done
+    (cd "$dist" && { sha256sum spi-* 2>/dev/null || shasum -a 256 spi-*; } >SHA256SUMS)
+    say "in $dist:"
+    (cd "$dist" && ls)
 }
 
 # --- init -------------------------------------------------------------------------------------------------------------
@@ -1578,6 +1606,7 @@ shift
 case $command in
 local) cmd_local "$@" ;;
 init) cmd_init "$@" ;;
+build-client) cmd_build_client "$@" ;;
 lint) cmd_lint "$@" ;;
 test) cmd_test "$@" ;;
 prod-init) cmd_prod_init "$@" ;;
