@@ -92,6 +92,7 @@ func ConfigFrom(src *config.Source) Config {
 // Worker is the detector worker, wired.
 type Worker struct {
 	log     *slog.Logger
+	http    *http.Client
 	loop    *worker.Worker
 	metrics net.Listener // nil: none
 	reg     *prometheus.Registry
@@ -113,7 +114,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Worker, error) {
 	if images == 0 {
 		images = imagesAtATime(runtime.GOMAXPROCS(0), debug.SetMemoryLimit(-1))
 	}
-	w := &Worker{log: log, reg: reg, loop: worker.New(worker.Config{
+	w := &Worker{log: log, http: h, reg: reg, loop: worker.New(worker.Config{
 		API: client, HTTP: h, Models: m, Workers: images, Metrics: worker.NewMetrics(reg), Log: log,
 		IdleMax: orElse(cfg.IdleMax, DefaultIdleMax), RefreshEvery: orElse(cfg.RefreshEvery, DefaultRefresh), Grace: orElse(cfg.Grace, DefaultGrace),
 	})}
@@ -198,6 +199,11 @@ func (d *insideDoor) RoundTrip(r *http.Request) (*http.Response, error) {
 	return d.next.RoundTrip(r)
 }
 
+// CloseIdleConnections makes the client's method of that name work.
+func (d *insideDoor) CloseIdleConnections() {
+	(&http.Client{Transport: d.next}).CloseIdleConnections()
+}
+
 // MetricsAddr is the address of the metrics listener, or nil.
 func (w *Worker) MetricsAddr() net.Addr {
 	if w.metrics == nil {
@@ -215,6 +221,7 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 	}
 	g.Go(func() error {
 		w.loop.Run(ctx)
+		w.http.CloseIdleConnections() // a server in the same process would wait for them
 		return nil
 	})
 	if ready != nil {

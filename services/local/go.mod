@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/gofrs/flock v0.13.1
+	github.com/sticky-pi/sticky-pi-server/ml v0.0.0
 	github.com/sticky-pi/sticky-pi-server/server v0.0.0
 	github.com/sticky-pi/sticky-pi-server/services/kit v0.0.0
 	github.com/sticky-pi/sticky-pi-server/services/spi v0.0.0
@@ -133,6 +134,7 @@ require (
 )
 
 replace (
+	github.com/sticky-pi/sticky-pi-server/ml => ../../ml
 	github.com/sticky-pi/sticky-pi-server/server => ../../server
 	github.com/sticky-pi/sticky-pi-server/services/kit => ../kit
 	github.com/sticky-pi/sticky-pi-server/services/spi => ../spi

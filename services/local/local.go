@@ -1,5 +1,5 @@
 // Package local runs the whole Sticky Pi server in one process, without Docker or a database server: the API on SQLite, the
-// viewer, and an S3 server over a folder. The code is production's; only what lies behind the store's and the object store's
+// viewer, the detector worker, and an S3 server over a folder. The code is production's; only what lies behind the store's and the object store's
 // interfaces differs. It wires the services' exported packages and holds no logic of theirs.
 package local
 
@@ -18,6 +18,7 @@ import (
 	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sticky-pi/sticky-pi-server/ml"
 	"github.com/sticky-pi/sticky-pi-server/server"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/config"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/s3gw"
@@ -48,6 +49,16 @@ const (
 	lockFile     = ".lock"
 	databaseFile = "sticky-pi.db"
 	objectsDir   = "s3"
+	modelsDir    = "uid"
+)
+
+// The detector leaves the machine to its user: an image at a time, and not long at the end. It looks for work more often than
+// in production, where many would ask.
+const (
+	detectorImages  = 1
+	detectorIdle    = 10 * time.Second
+	detectorRefresh = 30 * time.Second
+	detectorGrace   = 2 * time.Second
 )
 
 // Run serves until ctx is done. It prints one line that begins with "ready" to o.Out when everything can be used.
@@ -99,6 +110,10 @@ func Run(ctx context.Context, o Options) (err error) {
 			{Username: src.String("UID_USER", "spi_uid"), Password: src.Secret("UID_PASSWORD", "the password of the detector's user", server.MinPassword)},
 		},
 	}
+	images := src.Int("UID_WORKERS", detectorImages)
+	if images < 0 {
+		src.Fail("UID_WORKERS", "is below 0: set it to the number of images that the detector works on at a time, or to 0 for no detector")
+	}
 	if err := src.Err(); err != nil {
 		return err
 	}
@@ -114,15 +129,29 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	return run(ctx, o, cfg, api, viewer, s3gw.Config{
+	var worker *ml.Worker
+	if images > 0 {
+		if worker, err = ml.New(ctx, ml.Config{
+			API: "http://" + net.JoinHostPort(loopbackOf(o.Bind), strconv.Itoa(o.Port)), Username: cfg.Accounts[1].Username, Password: cfg.Accounts[1].Password,
+			S3Public: cfg.S3.PublicURL, S3Internal: cfg.S3.InternalURL, Data: filepath.Join(data, modelsDir), Workers: images,
+			IdleMax: detectorIdle, RefreshEvery: detectorRefresh, Grace: detectorGrace,
+		}, o.Log.With("part", "detector")); err != nil {
+			return err
+		}
+	}
+	return run(ctx, o, cfg, api, viewer, worker, s3gw.Config{
 		Addr: s3Address, Dir: filepath.Join(data, objectsDir), AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey, Region: cfg.S3.Region,
 	}, secrets)
 }
 
-// run serves all. S3 outlives the API, whose last uploads need it.
-func run(ctx context.Context, o Options, cfg server.Config, api *server.Server, viewer *webapp.Server, s3 s3gw.Config, secrets string) error {
+// run serves all. S3 outlives the API, whose last uploads need it, and the API outlives the worker, which gives back what it
+// has not finished.
+func run(ctx context.Context, o Options, cfg server.Config, api *server.Server, viewer *webapp.Server, worker *ml.Worker, s3 s3gw.Config, secrets string) error {
 	s3ctx, stopS3 := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopS3()
+	apiCtx, stopAPI := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAPI()
+	ready := make(chan struct{})
 	var g errgroup.Group
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -135,8 +164,22 @@ func run(ctx context.Context, o Options, cfg server.Config, api *server.Server, 
 		return viewer.Run(ctx, nil)
 	})
 	g.Go(func() error {
+		defer stopAPI()
+		select {
+		case <-ready:
+		case <-ctx.Done():
+		}
+		if worker != nil && ctx.Err() == nil {
+			return worker.Run(ctx, nil)
+		}
+		<-ctx.Done()
+		return nil
+	})
+	g.Go(func() error {
+		defer stop()
 		defer stopS3()
-		return api.Run(ctx, func() {
+		return api.Run(apiCtx, func() {
+			close(ready)
 			admin := cfg.Accounts[0]
 			_, _ = fmt.Fprintf(o.Out, "ready: viewer http://%s API http://%s S3 %s metrics http://%s/metrics, admin %q, password: API_ADMIN_PASSWORD in %s\n",
 				viewer.Addr(), api.Addr(), cfg.S3.PublicURL, api.MetricsAddr(), admin.Username, secrets)
