@@ -636,8 +636,8 @@ start_stack() {
     prepare_folders
     build_images
     migrate_database
-    # as many replicas as there are
-    replicas=$(compose ps -q spi_api | wc -l)
+    # as many replicas as there are, those that are stopped or fell among them
+    replicas=$(compose ps -a -q spi_api | wc -l)
     [ "$replicas" -ge 1 ] || replicas=1
     say "starting the services"
     compose up -d --remove-orphans --scale "spi_api=$((replicas))" || die "the services could not be started: the lines above say why"
@@ -846,7 +846,10 @@ leftovers='' container='' api_stopped=''
 cleaned_up() {
     trap - EXIT HUP INT TERM
     if [ -n "$leftovers" ]; then rm -rf "$leftovers" "$leftovers".*; fi
-    if [ -n "$container" ]; then docker rm -fv "$container" >/dev/null 2>&1 || true; fi
+    if [ -n "$container" ]; then
+        docker stop "$container" >/dev/null 2>&1 || true
+        docker rm -fv "$container" >/dev/null 2>&1 || true
+    fi
     if [ -n "$api_stopped" ]; then
         say "starting the API again"
         (compose start spi_api >/dev/null 2>&1 && wait_healthy spi_api) || say "the API could not be started: run 'sh deploy.sh $mode'" >&2
@@ -1107,9 +1110,16 @@ copy_bucket() {
     if local_s3; then need_running spi_s3; fi
     terminal=-T
     if [ -t 0 ] && [ -t 2 ]; then terminal=''; fi
+    # compose, when it is interrupted, leaves the container to itself
+    container=$COMPOSE_PROJECT_NAME-$what-$$
+    clean_up_at_the_end
+    again='interrupted: the same command goes on from here'
+    trap 'say "$again" || true; exit 129' HUP
+    trap 'say "$again" || true; exit 130' INT
+    trap 'say "$again" || true; exit 143' TERM
     # $terminal is an option or nothing
     # shellcheck disable=SC2086
-    compose run --rm $terminal --no-deps --user "$(id -u):$(id -g)" -v "$dir:/backup" spi_api "$what" "$@" /backup
+    compose run --rm $terminal --no-deps --name "$container" --user "$(id -u):$(id -g)" -v "$dir:/backup" spi_api "$what" "$@" /backup
 }
 
 cmd_s3_backup() {
