@@ -48,7 +48,7 @@ func dayOf(p photo) row {
 func TestAnnotationsComeBackAsTheyWereSent(t *testing.T) {
 	t.Run("real", func(t *testing.T) {
 		const name = "5c173ff2.2020-06-20_21-33-24.jpg"
-		data, err := os.ReadFile(sharedData(t, "raw_images/"+name))
+		data, err := os.ReadFile(stack.SharedData(t, "raw_images/"+name))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -123,21 +122,11 @@ var realPhotos = map[string]spi.Image{
 	},
 }
 
-// sharedData gives the path of real data, which lies beside the project and not in it.
-func sharedData(t *testing.T, name string) string {
-	t.Helper()
-	file := filepath.Join(stack.Root(t), "..", "shared", "data", filepath.FromSlash(name))
-	if _, err := os.Stat(file); err != nil {
-		t.Skipf("needs the real data beside the project: %v", err)
-	}
-	return file
-}
-
 func TestPhotographsOfDevicesGoInAndComeOutWhole(t *testing.T) {
 	t.Run("real", func(t *testing.T) {
 		var photos []photo
 		for name, metadata := range realPhotos {
-			data, err := os.ReadFile(sharedData(t, "raw_images/"+name))
+			data, err := os.ReadFile(stack.SharedData(t, "raw_images/"+name))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -57,7 +57,7 @@ INSERT INTO uid_annotations (parent_image_id, algo_name, algo_version, n_objects
 `
 
 func TestAnOldDatabaseIsTakenOver(t *testing.T) {
-	schema, err := os.ReadFile(sharedData(t, "old-schema.sql"))
+	schema, err := os.ReadFile(stack.SharedData(t, "old-schema.sql"))
 	if err != nil {
 		t.Fatal(err)
 	}

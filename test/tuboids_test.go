@@ -110,7 +110,7 @@ func newInsect(device string, night, n int) insect {
 // realInsects are two that the matcher made.
 func realInsects(t *testing.T) []insect {
 	t.Helper()
-	folder := sharedData(t, "tuboids")
+	folder := stack.SharedData(t, "tuboids")
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		t.Fatal(err)

@@ -38,6 +38,7 @@ const startWithin = 90 * time.Second
 type Stack struct {
 	Kind       string // "production" or "local"
 	URL        string // of the API
+	ViewerURL  string // empty in production
 	MetricsURL string
 	Bucket     kittest.S3Access // for looking at the objects behind the API's back
 	BucketName string
@@ -120,11 +121,13 @@ func Local(t testing.TB, o Options) *Stack {
 		data = t.TempDir()
 	}
 	s.Data = data
+	s.ViewerURL = fmt.Sprintf("http://127.0.0.1:%d", port+1)
 	s.Bucket = kittest.S3Access{
 		Endpoint: fmt.Sprintf("http://127.0.0.1:%d", port+2), Region: "us-east-1", AccessKey: "access-of-tests", SecretKey: "secret-of-tests",
 	}
 	environ := append([]string{
 		"S3_ACCESS_KEY=" + s.Bucket.AccessKey, "S3_PRIVATE_KEY=" + s.Bucket.SecretKey, "DEBUG=" + strconv.FormatBool(!o.Quiet),
+		"UID_WORKERS=0", // most tests want the queue for themselves
 	}, append(secrets(), o.Environ...)...)
 	binary := Binary(t, "services/local", "./cmd/sticky-pi")
 	s.command = func() *exec.Cmd {
@@ -311,6 +314,16 @@ func Root(t testing.TB) string {
 		}
 		dir = filepath.Dir(dir)
 	}
+}
+
+// SharedData is the path of a file or folder of the real data beside the project. It skips the test where that is not there.
+func SharedData(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(Root(t), "..", "shared", "data", filepath.FromSlash(name))
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("needs the real data beside the project: %v", err)
+	}
+	return path
 }
 
 // Close ends what the test process shares and removes the binaries. A TestMain calls it after m.Run.

@@ -1,24 +1,18 @@
-package test
+package compose
 
 import (
 	"bytes"
-	"compress/gzip"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
@@ -36,7 +30,12 @@ func TestProductionStack(t *testing.T) {
 	}
 	c.deploy(t, "", "init")
 	c.setSecret(t, "MYSQL_PASSWORD", composePassword)
-	old := c.writeWithVersityGW(t)
+	old := noise(1, 100_000)
+	c.withVersityGW(t, func(client *s3.Client) {
+		if _, err := client.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: aws.String("old/folder/object"), Body: bytes.NewReader(old)}); err != nil {
+			t.Fatal(err)
+		}
+	})
 	c.startACME(t)
 	c.deploy(t, "", "prod-init")
 	if _, _, err := fetchFrom(ctx, c.http(t), "https://"+composeDomain); err != nil {
@@ -90,54 +89,13 @@ func TestProductionStack(t *testing.T) {
 		}
 	})
 
-	t.Run("a token works on every replica", func(t *testing.T) {
-		c.deploy(t, "", "scale", "api=2")
-		token, err := admin.GetToken(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answered := map[string]bool{}
-		// nginx asks for the containers' addresses every few seconds
-		eventually(t, 30*time.Second, func() error {
-			client, err := spi.New("https://api."+composeDomain, spi.WithToken(token.Token), spi.WithHTTPClient(c.http(t)))
-			if err != nil {
-				return err
-			}
-			if _, err := client.GetUsers(ctx); err != nil {
-				t.Fatal(err)
-			}
-			for _, line := range strings.Split(c.deploy(t, "", "logs", "api"), "\n") {
-				if strings.Contains(line, `"/get_users"`) {
-					answered[strings.TrimSpace(strings.SplitN(line, "|", 2)[0])] = true
-				}
-			}
-			if len(answered) < 2 {
-				return fmt.Errorf("answered by %v alone", answered)
-			}
-			return nil
-		})
-	})
-
-	t.Run("a renewed certificate is served within a minute", func(t *testing.T) {
-		before, err := c.serial(ctx, "api."+composeDomain)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.exec(t, "certbot", "certbot", "renew", "--force-renewal", "--no-random-sleep-on-renew", "--webroot", "--webroot-path", "/var/www/certbot")
-		eventually(t, time.Minute, func() error {
-			if _, err := admin.GetToken(ctx); err != nil {
-				t.Errorf("meanwhile: %v", err)
-			}
-			now, err := c.serial(ctx, "api."+composeDomain)
-			if err == nil && now == before {
-				err = fmt.Errorf("still certificate %s", now)
-			}
-			return err
-		})
-		if out := c.deploy(t, "", "status"); !strings.Contains(out, "VALID") || !strings.Contains(out, ": ok ") {
-			t.Errorf("status:\n%s", out)
-		}
-	})
+	photos := newPhotographs(t)
+	t.Run("a lost database is restored", func(t *testing.T) { c.testDatabaseBackup(t, photos, stored) })
+	t.Run("a lost bucket is restored", c.testBucketBackup)
+	admin = c.client(t, "admin", c.secret(t, "API_ADMIN_PASSWORD")) // tokens of the lost database do not hold
+	t.Run("under load", func(t *testing.T) { c.testFaults(t, photos, stored[0]) })
+	t.Run("two replicas", func(t *testing.T) { c.testReplicas(t, admin) })
+	t.Run("a certificate is renewed while connections last", func(t *testing.T) { c.testRenewal(t, admin) })
 
 	t.Run("a service that is broken is shown", func(t *testing.T) {
 		out, err := c.try(ctx, "", []string{"TRUSTED_PROXIES=nowhere"}, "prod")
@@ -155,7 +113,15 @@ func TestProductionStack(t *testing.T) {
 		}
 	})
 
-	t.Run("a database of the old stack is backed up and taken over", c.testOldDatabase)
+	t.Run("a service without a container is shown", func(t *testing.T) {
+		c.deploy(t, "", "prod")
+		docker(t, "rm", "-f", c.name(t, "certbot"))
+		if out, err := c.try(ctx, "", nil, "status"); err == nil || !strings.Contains(lastLine(out), "not well: certbot") {
+			t.Errorf("status: %v\n%s", err, out)
+		}
+	})
+
+	t.Run("a database outside of the stack is backed up, migrated and restored", func(t *testing.T) { c.testExternalDatabase(t, admin) })
 
 	t.Run("with another S3 the local one is not run", func(t *testing.T) {
 		if out, err := c.try(ctx, "", []string{"S3_HOST=s3.provider.test"}, "prod"); err != nil {
@@ -171,11 +137,15 @@ func TestProductionStack(t *testing.T) {
 		if left := docker(t, "ps", "-aq", "--filter", "label=com.docker.compose.project="+c.project); left != "" {
 			t.Errorf("down leaves containers: %s", left)
 		}
+		t.Run("devel has a database of its own", c.testDevel)
 		c.deploy(t, "", "prod")
 		for _, image := range stored {
 			c.checkPicture(t, admin, image)
 		}
 	})
+
+	t.Run("S3 names what a file system lacks", c.testNoAttributes)
+	t.Run("an old installation is taken over", c.testOldData)
 
 	// last: it uses up what this address may do
 	t.Run("log-ins of one address are bounded", func(t *testing.T) {
@@ -199,85 +169,14 @@ func TestProductionStack(t *testing.T) {
 	})
 }
 
-// testOldDatabase puts the old stack's tables into a database of their own, beside the stack's, and deploys on it.
-func (c *composed) testOldDatabase(t *testing.T) {
-	schema, err := os.ReadFile(sharedData(t, "old-schema.sql"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const name, hash = "old-stack", "$6$rounds=5000$abcdefgh$" // no password fits: the account alone is looked for
-	root := c.environment(t, "spi_db", "MARIADB_ROOT_PASSWORD")
-	if root != composePassword {
-		t.Errorf("the password arrives as %q, want %q", root, composePassword)
-	}
-	cmd := exec.CommandContext(t.Context(), "docker", "exec", "-i", "-e", "MYSQL_PWD="+root, strings.TrimPrefix(c.inspect(t)["spi_db"].Name, "/"), "mariadb", "-uroot")
-	cmd.Stdin = strings.NewReader("CREATE DATABASE `" + name + "`; GRANT ALL ON `" + name + "`.* TO `sticky-pi`@`%`; USE `" + name + "`; SET FOREIGN_KEY_CHECKS=0;\n" +
-		string(schema) + "\nINSERT INTO users (username, password_hash, is_admin, can_write, datetime_created) VALUES ('olduser', '" + hash + "', 1, 1, '2020-01-01');")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	old := []string{"MYSQL_DATABASE=" + name}
-	out, err := c.try(t.Context(), "", old, "prod")
-	if err != nil || !strings.Contains(out, "first a backup") {
-		t.Fatalf("prod: %v\n%s", err, out)
-	}
-	if out, err := c.try(t.Context(), "", old, "user", "list"); err != nil || !strings.Contains(out, "olduser") || !strings.Contains(out, "spi_uid") {
-		t.Errorf("user list: %v\n%s", err, out)
-	}
-	backups, err := filepath.Glob(filepath.Join(c.data, "backup", "before-migration.*.sql.gz"))
-	if err != nil || len(backups) != 1 {
-		t.Fatalf("backups: %v %v", backups, err)
-	}
-	f, err := os.Open(backups[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	gz, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dump, err := io.ReadAll(gz)
-	if err != nil || !bytes.Contains(dump, []byte("olduser")) || bytes.Contains(dump, []byte("goose_db_version")) {
-		t.Errorf("the backup is not of the database as it was: %d bytes, %v", len(dump), err)
-	}
-}
-
 // environment gives a variable of a service's container.
 func (c *composed) environment(t *testing.T, service, name string) string {
 	t.Helper()
 	return c.exec(t, service, "printenv", name)
 }
 
-// writeWithVersityGW lets the stock image write an object, as root, into the folder that becomes the stack's.
-func (c *composed) writeWithVersityGW(t *testing.T) []byte {
-	t.Helper()
-	access, secret := c.secret(t, "S3_ACCESS_KEY"), c.secret(t, "S3_PRIVATE_KEY")
-	name, port := c.project+"-versitygw", strconv.Itoa(c.httpPort)
-	container(t, name, "--network", "host", "-v", filepath.Join(c.data, "s3")+":/data", "-e", "ROOT_ACCESS_KEY="+access, "-e", "ROOT_SECRET_KEY="+secret,
-		versityGWImage, "--port", "127.0.0.1:"+port, "posix", "/data")
-	client := s3.New(s3.Options{
-		BaseEndpoint: aws.String("http://127.0.0.1:" + port), Region: "us-east-1", UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(access, secret, ""),
-	})
-	eventually(t, 20*time.Second, func() error {
-		_, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("sticky-pi")})
-		return err
-	})
-	data := noise(1, 100_000)
-	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("sticky-pi"), Key: aws.String("old/folder/object"), Body: bytes.NewReader(data)}); err != nil {
-		t.Fatal(err)
-	}
-	docker(t, "stop", name)
-	return data
-}
-
 func (c *composed) testOldObjects(t *testing.T, old []byte) {
-	client := s3.New(s3.Options{
-		BaseEndpoint: aws.String("https://s3." + composeDomain), Region: "us-east-1", UsePathStyle: true, HTTPClient: c.http(t),
-		Credentials: credentials.NewStaticCredentialsProvider(c.secret(t, "S3_ACCESS_KEY"), c.secret(t, "S3_PRIVATE_KEY"), ""),
-	})
-	bucket, key := aws.String("sticky-pi"), aws.String("old/folder/object")
+	client, key := c.s3(t), aws.String("old/folder/object")
 	get := func() (string, string) {
 		out, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: bucket, Key: key})
 		if err != nil {
@@ -385,7 +284,7 @@ type inspected struct {
 	}
 	NetworkSettings struct {
 		Ports    map[string][]struct{ HostPort string }
-		Networks map[string]struct{}
+		Networks map[string]struct{ IPAddress string }
 	}
 }
 
@@ -444,6 +343,9 @@ func (c *composed) testContainers(t *testing.T) {
 		if service != "spi_nginx" && published > 0 {
 			t.Errorf("%s can be reached from outside: %v", service, i.NetworkSettings.Ports)
 		}
+	}
+	if got := c.environment(t, "spi_db", "MARIADB_PASSWORD"); got != composePassword {
+		t.Errorf("the password arrives as %q, want %q", got, composePassword)
 	}
 	for _, service := range []string{"spi_api", "spi_s3"} {
 		if user := containers[service].Config.User; user != "10001:10001" {
@@ -531,8 +433,18 @@ func (c *composed) checkPicture(t *testing.T, client *spi.Client, image spi.Imag
 	}
 }
 
+// name gives the name of a service's container.
+func (c *composed) name(t *testing.T, service string) string {
+	t.Helper()
+	i, ok := c.inspect(t)[service]
+	if !ok {
+		t.Fatalf("%s has no container that runs", service)
+	}
+	return strings.TrimPrefix(i.Name, "/")
+}
+
 // exec runs a program in a service's container.
 func (c *composed) exec(t *testing.T, service string, args ...string) string {
 	t.Helper()
-	return docker(t, append([]string{"exec", strings.TrimPrefix(c.inspect(t)[service].Name, "/")}, args...)...)
+	return docker(t, append([]string{"exec", c.name(t, service)}, args...)...)
 }

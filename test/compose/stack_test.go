@@ -1,4 +1,4 @@
-package test
+package compose
 
 import (
 	"bytes"
@@ -29,6 +29,7 @@ import (
 
 	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest/ports"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"github.com/sticky-pi/sticky-pi-server/test/stack"
 )
 
 // Images beside those that the stack names itself. Pebble, the private certificate authority, is looked for in the engine
@@ -36,6 +37,7 @@ import (
 const (
 	pebbleRepository = "letsencrypt/pebble"
 	versityGWImage   = "versity/versitygw:v1.8.0"
+	mariaDBImage     = "mariadb:11.8"
 )
 
 const composeDomain = "spi.test"
@@ -51,6 +53,7 @@ type composed struct {
 	project string
 	environ []string
 	pebble  string // image
+	host    string // address at which containers of any network reach this machine; set by startACME
 
 	httpPort, httpsPort int
 	roots               *x509.CertPool // of the private certificate authority; set by startACME
@@ -88,7 +91,7 @@ func newComposed(t *testing.T) *composed {
 		}
 	}
 	pebble := pebbleImage(t)
-	port, err := ports.Free(t.Context(), 0, 1, 2, 3, 4, 5)
+	port, err := ports.Free(t.Context(), 0, 1, 2, 3, 4, 5, 6, 7, 8)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,8 +112,8 @@ func newComposed(t *testing.T) *composed {
 		for _, args := range [][]string{
 			{"sh", filepath.Join(c.dir, "deploy.sh"), "down"},
 			// files of the containers' users, which the test's own may not be able to delete
-			{"docker", "run", "--rm", "--network", "none", "-v", filepath.Dir(c.data) + ":/v", "--entrypoint", "rm", "nginx:stable", "-rf", "/v/data"},
-			{"docker", "volume", "rm", c.project + "_db_run"},
+			{"docker", "run", "--rm", "--network", "none", "-v", filepath.Dir(c.data) + ":/v", "--entrypoint", "sh", "nginx:stable", "-c", "rm -rf /v/*"},
+			{"docker", "volume", "rm", "-f", c.project + "_db_run", c.project + "-devel_db_run"},
 			{"docker", "rmi", "sticky-pi/api:" + c.project, "sticky-pi/s3:" + c.project},
 		} {
 			cmd := exec.CommandContext(ctx, args[0], args[1:]...)
@@ -126,10 +129,7 @@ func newComposed(t *testing.T) *composed {
 // copySources copies what a deployment needs: no data, no secrets, nothing that is built.
 func (c *composed) copySources(t *testing.T) {
 	t.Helper()
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := stack.Root(t)
 	for _, name := range []string{
 		".dockerignore", ".env", ".secret.env.example", "deploy.sh", "docker-compose.yml", "docker-compose.prod.yml",
 		"docker-compose.devel.yml", "nginx", "server", "services",
@@ -248,6 +248,7 @@ func (c *composed) startACME(t *testing.T) {
 		t.Fatal(err)
 	}
 	host := subnet.Masked().Addr().Next().String()
+	c.host = host
 	acme, management, dns, dnsManagement := c.httpPort+2, c.httpPort+3, c.httpPort+4, c.httpPort+5
 	dir := t.TempDir()
 	certificate, key := selfSigned(t, net.ParseIP(host))
