@@ -163,15 +163,16 @@ func readEvents(r io.Reader, line func()) iter.Seq2[Event, error] {
 				continue
 			}
 			e := Event{Kind: EventKind(kind), Position: id}
-			if len(data) > 0 {
-				if err := json.Unmarshal(data, &e); err != nil {
-					yield(Event{}, Wrap(CodeUnavailable, err, "the server sent an event that is none"))
-					return
-				}
-			}
-			known := e.Kind == ImageStored || e.Kind == ImageAnnotated || e.Kind == EventsSkipped
+			text := data
 			kind, data = "", data[:0]
-			if known && !yield(e, nil) {
+			if e.Kind != ImageStored && e.Kind != ImageAnnotated && e.Kind != EventsSkipped {
+				continue
+			}
+			if err := json.Unmarshal(text, &e); err != nil {
+				yield(Event{}, Wrap(CodeUnavailable, err, "the server sent an event that is none"))
+				return
+			}
+			if !yield(e, nil) {
 				return
 			}
 		}
