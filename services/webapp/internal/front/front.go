@@ -112,7 +112,7 @@ func (f *Files) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/")
 	entry, ok := f.files[name]
 	if !ok || name == indexName {
-		if strings.Contains(path.Base(name), ".") && name != indexName || strings.HasPrefix(name, hashed) {
+		if path.Ext(name) != "" && name != indexName || strings.HasPrefix(name, hashed) {
 			http.Error(w, "there is no such file", http.StatusNotFound)
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httputil"
+	"net/url"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -89,9 +90,10 @@ func (u *ui) newProxy() *httputil.ReverseProxy {
 		Transport: u.Transport,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			s, _ := p.In.Context().Value(sessionKey{}).(session.Session)
-			p.SetURL(u.API)
-			p.Out.URL = u.API.JoinPath(strings.TrimPrefix(p.In.URL.Path, "/api"))
-			p.Out.URL.RawQuery = p.In.URL.RawQuery
+			p.Out.URL = &url.URL{
+				Scheme: u.API.Scheme, Host: u.API.Host, Path: strings.TrimPrefix(p.In.URL.Path, "/api"), RawQuery: p.In.URL.RawQuery,
+			}
+			p.Out.Host = ""
 			p.Out.Header = http.Header{
 				"Authorization": {"Bearer " + s.Token}, "User-Agent": {userAgent}, clientHeader: {p.In.Header.Get(clientHeader)},
 			}

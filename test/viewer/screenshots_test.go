@@ -1,0 +1,103 @@
+package viewer
+
+import (
+	"cmp"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+
+	"github.com/sticky-pi/sticky-pi-server/test/stack"
+)
+
+var (
+	screenshots = flag.String("screenshots", "", "the folder that TestScreenshots writes pictures of every page to")
+	running     = flag.String("viewer", "", "the address of a running viewer to take them of, in the place of one of the test's own; its admin's password is VIEWER_PASSWORD")
+	only        = flag.String("only", "", "the name of the one page to take")
+)
+
+// scenes are what there is to look at: an address, and what has to be there before the picture is taken.
+var scenes = []struct {
+	name, path, ready string
+	then              func(b *tab)
+}{
+	{"images", "/images?{range}", `document.querySelectorAll('.panel .u-over').length > 0`, nil},
+	{"images-hover", "/images?{range}", `document.querySelectorAll('.panel .u-over').length > 0`, func(b *tab) {
+		x, y := b.center(".panel .u-over")
+		b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x, y))
+		for step := range 60 { // to where there is an image
+			if eval[bool](b, `document.querySelector('.hover-card') !== null`) {
+				break
+			}
+			b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x+float64(step*8-240), y))
+		}
+		b.waitFor(`document.querySelector('.hover-card img')?.complete`)
+	}},
+	{"image", "/images?{range}&image={image}", pictureShown, nil},
+	{"image-full", "/images?{range}&image={image}", pictureShown, func(b *tab) {
+		b.do(chromedp.Click(`button[aria-label="Full resolution"]`))
+		b.waitFor(`document.querySelectorAll('.moved img').length === 2 && document.querySelector('.stage-note') === null`)
+	}},
+	{"devices", "/devices?{range}", `document.querySelector('.page-head')`, nil},
+	{"data", "/data?{range}", `document.querySelector('.page-head')`, nil},
+	{"tuboids", "/tuboids?{range}", `document.querySelector('.page-head')`, nil},
+	{"experiments", "/experiments?{range}", `document.querySelector('.page-head')`, nil},
+	{"users", "/users?{range}", `document.querySelector('.page-head')`, nil},
+}
+
+const pictureShown = `document.querySelector('.moved img')?.naturalWidth > 0 && document.querySelector('.metadata') && document.querySelectorAll('.outlines path').length > 0`
+
+// TestScreenshots is for people: `sh deploy.sh screenshots DIR` takes pictures of every page, dark and light, large and small.
+func TestScreenshots(t *testing.T) {
+	if *screenshots == "" {
+		t.Skip("pictures are for people to look at: 'sh deploy.sh screenshots DIR' takes them")
+	}
+	if err := os.MkdirAll(*screenshots, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	s := &stack.Stack{ViewerURL: *running}
+	password := cmp.Or(os.Getenv("VIEWER_PASSWORD"), stack.AdminPassword)
+	if *running == "" {
+		s = stack.Local(t, stack.Options{Quiet: true})
+		fillReal(t, s)
+	}
+	for _, size := range []struct {
+		name string
+		viewport
+	}{{"desktop", desktop}, {"phone", viewport{390, 844}}} {
+		for _, theme := range []string{"light", "dark"} {
+			b := open(t, s, size.viewport)
+			call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}})
+			if *only == "" || *only == "log-in" {
+				b.do(chromedp.Navigate(b.url), chromedp.WaitVisible(`input[name=username]`))
+				b.picture(filepath.Join(*screenshots, "log-in."+size.name+"."+theme+".png"))
+			}
+			b.logIn("/", stack.AdminName, password)
+			for _, scene := range scenes {
+				if *only != "" && *only != scene.name {
+					continue
+				}
+				b.do(chromedp.Navigate(b.url + address(scene.path)))
+				b.waitFor(scene.ready)
+				if scene.then != nil {
+					scene.then(b)
+				}
+				b.do(chromedp.Sleep(400 * time.Millisecond)) // pictures fade in, charts settle
+				b.picture(filepath.Join(*screenshots, scene.name+"."+size.name+"."+theme+".png"))
+			}
+			b.quiet()
+		}
+	}
+}
+
+func (b *tab) picture(path string) {
+	b.Helper()
+	if err := os.WriteFile(path, run(b, chromedp.CaptureScreenshot()), 0o644); err != nil {
+		b.Fatal(err)
+	}
+}
