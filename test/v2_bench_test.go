@@ -1,0 +1,81 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"github.com/sticky-pi/sticky-pi-server/test/stack"
+)
+
+// BenchmarkViews asks for what a viewer draws of 50 devices, whose values differ from image to image, with an annotation
+// each: the first time, when nothing is worked out yet, is logged.
+func BenchmarkViews(b *testing.B) {
+	for _, images := range []int{100_000, 1_000_000} {
+		b.Run(fmt.Sprint(images), func(b *testing.B) {
+			if images > 100_000 && testing.Short() {
+				b.Skip("fills a large table; run without -short")
+			}
+			eachForBench(b, func(b *testing.B, s *stack.Stack) {
+				start, end := fill(b, s, images)
+				db := behind(b, s)
+				for at := 0; at < images; at += 10_000 {
+					for _, query := range []string{
+						`UPDATE images SET temp = ROUND(10 + (id % 7919) / 500.0 + (id * 31 % 97) / 20.0, 1), hum = ROUND(40 + (id * 17 % 499) / 10.0, 1),
+							no_flash_bv = ROUND((id * 13 % 300) / 100.0, 2), no_flash_exposure_time = 0.005 + (id * 29 % 119000) / 1000000.0
+							WHERE id > ? AND id <= ?`,
+						`INSERT INTO uid_annotations (parent_image_id, algo_name, algo_version, n_objects, json, datetime_created, api_version, api_user)
+							SELECT id, '` + spi.DefaultAlgorithm + `', '1598113346-ad2cd78dfaca12821046dfb8994724d5', id * 11 % 40, '{}', datetime_created, '3.0.0', 'spi_uid'
+							FROM images WHERE id > ? AND id <= ?`,
+					} {
+						if _, err := db.ExecContext(context.Background(), query, at, at+10_000); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+				span := fmt.Sprintf(`"start":"%s","end":"%s"`, spi.FormatDatetime(start, spi.DateV2), spi.FormatDatetime(end, spi.DateV2))
+				body := `{` + span + `,"variables":["temperature","humidity","light","insects"],"width":1000}`
+				began, before := time.Now(), cpuOf(b, s.PID())
+				get(b, s, http.MethodPost, "/v2/series", body)
+				b.Logf("%s: the first time %v, of the API %v CPU", s.Kind, time.Since(began).Round(time.Millisecond), cpuOf(b, s.PID())-before)
+				for _, c := range []struct{ name, method, path, body string }{
+					{"series", http.MethodPost, "/v2/series", body},
+					{"series/insects", http.MethodPost, "/v2/series", `{` + span + `,"variables":["insects"],"width":1000}`},
+					{"devices", http.MethodGet, "/v2/devices?start=" + spi.FormatDatetime(start, spi.DateV2) + "&end=" + spi.FormatDatetime(end, spi.DateV2), ""},
+				} {
+					b.Run(c.name, func(b *testing.B) {
+						var size int64
+						measure(b, s, func() { size = get(b, s, c.method, c.path, c.body) })
+						b.ReportMetric(float64(size)/1e6, "sent-MB")
+					})
+				}
+			})
+		})
+	}
+}
+
+// get asks as a browser does, and gives the size of the compressed reply.
+func get(b *testing.B, s *stack.Stack, method, path, body string) int64 {
+	b.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), method, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.SetBasicAuth(stack.AdminName, stack.AdminPassword)
+	req.Header.Set("Accept-Encoding", "gzip")
+	reply, err := http.DefaultClient.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = reply.Body.Close() }()
+	size, err := io.Copy(io.Discard, reply.Body)
+	if err != nil || reply.StatusCode != http.StatusOK {
+		b.Fatalf("%s: %s, %v", path, reply.Status, err)
+	}
+	return size
+}
