@@ -47,6 +47,10 @@ type Client struct {
 // ErrNoAPI is in the chain of the error of a reply with status 200 that no Sticky Pi API would give.
 var ErrNoAPI = errors.New("not a reply of the API")
 
+// ErrGateway is in the chain of the error of a reply with another status than 200 that is not in the API's own form: it says
+// nothing about the request, since whoever gave it, a gateway or a network's log-in page, may not have passed it on.
+var ErrGateway = errors.New("not the API's own reply")
+
 // session is what the client logs in with. What lies below lock is read and written by its holder alone.
 type session struct {
 	lock               chan struct{} // holds one value while locked: a mutex that a context can stop waiting for
@@ -656,6 +660,7 @@ func (c *Client) replyError(reply *http.Response, r request) *Error {
 		} `json:"error"`
 	}
 	code, message := CodeOfStatus(reply.StatusCode), ""
+	cause := fmt.Errorf("%s %s: status %d", r.verb(), r.endpoint, reply.StatusCode)
 	if err := json.Unmarshal(text, &wire); err == nil && wire.Error.Message != "" {
 		message = wire.Error.Message
 		if _, known := statusOf[wire.Error.Code]; known {
@@ -667,12 +672,12 @@ func (c *Client) replyError(reply *http.Response, r request) *Error {
 		if excerpt := plain(text); excerpt != "" {
 			message += ": " + excerpt
 		}
+		cause = fmt.Errorf("%w, %w", cause, ErrGateway)
 	}
 	if location := reply.Header.Get("Location"); reply.StatusCode/100 == 3 && location != "" {
 		code = CodeInvalid
 		message = fmt.Sprintf("the server sends us on to %.200q: use that address", location)
 	}
-	cause := fmt.Errorf("%s %s: status %d", r.verb(), r.endpoint, reply.StatusCode)
 	if id := reply.Header.Get("X-Request-Id"); id != "" {
 		cause = fmt.Errorf("%w, request %.64q", cause, id)
 	}

@@ -470,6 +470,7 @@ func TestClientReadsErrorsOfOthersToo(t *testing.T) {
 			}
 			expect(t, "code", e.Code, test.code)
 			expect(t, "message", e.Message, test.message)
+			expect(t, "of a gateway", errors.Is(err, ErrGateway), strings.Contains(test.message, "the server "))
 		})
 	}
 }
