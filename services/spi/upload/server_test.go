@@ -231,7 +231,11 @@ func newTrial(t *testing.T, s *server, o Options) *trial {
 	if o.Journal == "" {
 		o.Journal = filepath.Join(t.TempDir(), "journal")
 	}
-	o.OnOutcome = func(got Outcome) { x.outcomes = append(x.outcomes, got) }
+	o.OnOutcome = func(got Outcome) {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.outcomes = append(x.outcomes, got)
+	}
 	o.OnNote = func(text string) { x.notes = append(x.notes, text) }
 	x.Uploader = New(client, o)
 	x.pause = 20 * time.Millisecond
@@ -243,6 +247,18 @@ func newTrial(t *testing.T, s *server, o Options) *trial {
 		return open(path)
 	}
 	return x
+}
+
+// failed is how many files failed so far.
+func (x *trial) failed() (n int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, o := range x.outcomes {
+		if o.Action == Failed {
+			n++
+		}
+	}
+	return n
 }
 
 func (x *trial) mustRun(t *testing.T, paths ...string) Report {

@@ -1,0 +1,97 @@
+package upload
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
+)
+
+// watching runs the engine until stop, which gives its report.
+func watching(t *testing.T, x *trial, paths ...string) (stop func() Report) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan Report)
+	go func() {
+		report, _ := x.Run(ctx, paths...) // it ends by ctx
+		done <- report
+	}()
+	return func() Report {
+		cancel()
+		return <-done
+	}
+}
+
+func await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for range 1000 {
+		if is() {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("waited too long for: %s", what)
+}
+
+func TestAWatchedFolderIsUploadedAsFilesAppear(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	card(t, dir, "5c173ff2", 3)
+	x := newTrial(t, s, Options{Watch: true, StableFor: 200 * time.Millisecond, RescanEvery: time.Hour}) // the system tells
+	stop := watching(t, x, dir)
+	await(t, "the first files", func() bool { return len(s.stored()) == 3 })
+	put(t, filepath.Join(dir, "new", "folder", spitest.Name("5c173ff3", at(0))), picture(50))
+	await(t, "a file in a new folder", func() bool { return len(s.stored()) == 4 })
+
+	// slowly: the server must never see a part
+	path := filepath.Join(dir, spitest.Name("5c173ff4", at(0)))
+	data := picture(51)
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		if _, err := f.Write(data[i*len(data)/20 : (i+1)*len(data)/20]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(40 * time.Millisecond)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the slow file", func() bool { return len(s.stored()) == 5 })
+
+	// a bad one, which gets better
+	late := filepath.Join(dir, spitest.Name("5c173ff5", at(0)))
+	put(t, late, picture(52)[:100])
+	await(t, "the bad file's failure", func() bool { return x.failed() == 1 })
+	put(t, late, picture(52))
+	await(t, "the mended file", func() bool { return len(s.stored()) == 6 })
+	r := stop()
+	expect(t, "uploads", s.uploads(), 6)
+	expect(t, "counts", []int64{r.Found, r.Uploaded, r.AlreadyThere, r.Failed}, []int64{6, 6, 0, 0})
+	expect(t, "bytes", s.stored()[stem(filepath.Base(path))], sumOf(data))
+}
+
+func TestAWatchedFolderThatTellsNothingIsLookedAtAgain(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	elsewhere := t.TempDir() // a change behind a link that is made later: nothing listens there
+	x := newTrial(t, s, Options{Watch: true, StableFor: 50 * time.Millisecond, RescanEvery: 100 * time.Millisecond})
+	// files of the future, and of the time when a camera's clock begins: only that they stay the same counts
+	card(t, elsewhere, "5c173ff2", 2)
+	for i, when := range []time.Time{time.Now().Add(1000 * time.Hour), time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		if err := os.Chtimes(filepath.Join(elsewhere, spitest.Name("5c173ff2", at(i))), when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop := watching(t, x, elsewhere, dir)
+	await(t, "the files of odd times", func() bool { return len(s.stored()) == 2 })
+	if err := os.Mkdir(filepath.Join(dir, "later"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	card(t, filepath.Join(dir, "later"), "5c173ff3", 2)
+	await(t, "the later files", func() bool { return len(s.stored()) == 4 })
+	expect(t, "uploaded", stop().Uploaded, int64(4))
+}
