@@ -17,7 +17,8 @@ import (
 const (
 	usualDays  = 28
 	maxDays    = 3660
-	recent     = 24 // images of a device that are looked at for what is known last
+	recent     = 24  // images of a device that are looked at for what is known last
+	dayBytes   = 128 // about what a day of a device takes of the memory
 	daySeconds = store.DaySeconds
 )
 
@@ -92,10 +93,11 @@ func (a *api) getDevices(c *gin.Context, _ *store.User) error {
 		return err
 	}
 	ctx := c.Request.Context()
-	if err := a.plots.Acquire(ctx, 1); err != nil {
+	done, err := a.room(ctx, maxDevicesAtOnce*(q.end-q.first)*dayBytes)
+	if err != nil {
 		return err
 	}
-	defer a.plots.Release(1)
+	defer done()
 	devices, err := a.Views.DevicesLike(ctx, q.patterns)
 	if err != nil {
 		return err

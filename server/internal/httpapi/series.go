@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -20,11 +21,13 @@ import (
 
 // Bounds of a request for a plot.
 const (
-	maxObject        = 1 << 20 // bytes of a body that is one object
-	maxPatterns      = 1000    // of devices
-	defaultWidth     = 1000    // pixels
-	plotsAtOnce      = 8       // requests that are worked on at a time: each holds some MB
-	maxDevicesAtOnce = 4       // devices of a request that are read at a time
+	maxObject        = 1 << 20   // bytes of a body that is one object
+	maxPatterns      = 1000      // of devices
+	defaultWidth     = 1000      // pixels
+	plotBytes        = 128 << 20 // of memory that plots take, all requests together
+	pointBytes       = 64        // about what a point takes
+	plotPatience     = 10 * time.Second
+	maxDevicesAtOnce = 4 // devices of a request that are read at a time
 )
 
 func (a *api) viewRoutes(g *gin.Engine) {
@@ -117,6 +120,16 @@ func object(body io.Reader) (*element, error) {
 	return e, nil
 }
 
+// room waits for so many bytes of what plots may take of the memory; the returned function gives them back.
+func (a *api) room(ctx context.Context, bytes int) (done func(), err error) {
+	within, cancel := context.WithTimeout(ctx, plotPatience)
+	defer cancel()
+	if err := a.plots.Acquire(within, int64(bytes)); err != nil {
+		return nil, spi.Wrap(spi.CodeUnavailable, err, "the server is busy with other plots: try again, or ask for fewer pixels and variables")
+	}
+	return func() { a.plots.Release(int64(bytes)) }, nil
+}
+
 // drawn is a device's plot.
 type drawn struct {
 	points []store.Point
@@ -133,16 +146,18 @@ func (a *api) getPlot(c *gin.Context, _ *store.User) error {
 		return err
 	}
 	ctx := c.Request.Context()
-	if err := a.plots.Acquire(ctx, 1); err != nil {
+	atOnce := min(maxDevicesAtOnce, max(2, runtime.GOMAXPROCS(0)))
+	// what is chosen, beside all of the points where they are few
+	done, err := a.room(ctx, atOnce*r.width*(2*len(r.measures)+2)*pointBytes)
+	if err != nil {
 		return err
 	}
-	defer a.plots.Release(1)
+	defer done()
 	devices, err := a.Views.DevicesLike(ctx, r.devices)
 	if err != nil {
 		return err
 	}
 	l := newList(c, spi.DateV2)
-	atOnce := min(maxDevicesAtOnce, max(2, runtime.GOMAXPROCS(0)))
 	for len(devices) > 0 {
 		some := devices[:min(len(devices), atOnce)]
 		devices = devices[len(some):]

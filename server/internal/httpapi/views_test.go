@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/events"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/plot"
@@ -295,5 +297,28 @@ func BenchmarkAppendPlot(b *testing.B) {
 	b.SetBytes(int64(len(buf)))
 	if !json.Valid(buf) {
 		b.Fatal(fmt.Sprint(len(buf)))
+	}
+}
+
+func TestPlotsHaveRoomAndWhoFindsNoneIsToldSo(t *testing.T) {
+	a := &api{plots: semaphore.NewWeighted(plotBytes)}
+	// the largest request there is fits, and gives back what it took
+	largest := maxDevicesAtOnce * plot.MaxWidth * (2*len(variables) + 2) * pointBytes
+	for range 2 {
+		done, err := a.room(t.Context(), largest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done()
+	}
+	done, err := a.room(t.Context(), plotBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // instead of the ten seconds
+	if _, err := a.room(ctx, 1); err == nil || spi.CodeOf(err) != spi.CodeUnavailable {
+		t.Errorf("got %v", err)
 	}
 }

@@ -75,7 +75,10 @@ type dayRow struct {
 	points  []byte // as they are kept; nil where they are not
 }
 
-func (r *dayRow) fresh() bool { return r.kept.Valid && r.kept.V == r.version }
+// fresh says whether what is kept still holds, and can be read by this server.
+func (r *dayRow) fresh() bool {
+	return r.kept.Valid && r.kept.V == r.version && (len(r.points) == 0 || r.points[0] == dayFormat)
+}
 
 // dayRows reads the first of the device's rows, with points or without.
 func (s *Store) dayRows(ctx context.Context, device string, first, end int, points bool) ([]dayRow, error) {
