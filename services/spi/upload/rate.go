@@ -17,8 +17,8 @@ var units = map[string]float64{
 // from 500kB by its looks. The rate is between 1 KB/s, below which no photograph arrives in an hour, and 1 TB/s.
 func ParseRate(s string) (bytesPerSecond int64, err error) {
 	text := strings.TrimSpace(s)
-	if cut, ok := strings.CutSuffix(strings.ToLower(text), "/s"); ok {
-		text = text[:len(cut)]
+	if strings.HasSuffix(text, "/s") || strings.HasSuffix(text, "/S") {
+		text = text[:len(text)-len("/s")]
 	}
 	if strings.HasSuffix(text, "b") && len(text) > 1 && strings.ContainsAny(text[len(text)-2:len(text)-1], "kKmMgGi") ||
 		strings.HasSuffix(strings.ToLower(text), "bit") {
