@@ -37,7 +37,7 @@ const (
 )
 
 // bytesAnImage is about what one image in flight takes at most: with it, and GOMEMLIMIT, the number of images is chosen.
-const bytesAnImage = 400 << 20
+const bytesAnImage = 300 << 20
 
 // headersWithin is how long the API or the object store may take to begin an answer.
 const headersWithin = 2 * time.Minute

@@ -4,6 +4,7 @@ package onnx
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -13,6 +14,9 @@ import (
 
 // LibraryVariable names the environment variable that says where onnxruntime's shared library is.
 const LibraryVariable = "ONNXRUNTIME_LIB"
+
+// ErrNotBuilt is what Open says in a program without onnxruntime.
+var ErrNotBuilt = errors.New("this program was built without onnxruntime (build tag onnx, with cgo)")
 
 // session is a loaded model. It may be used by several goroutines.
 type session interface {

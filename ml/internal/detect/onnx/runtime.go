@@ -21,6 +21,14 @@ const library = "libonnxruntime.so.1"
 // loading guards onnxruntime's environment, of which a process has one.
 var loading sync.Mutex
 
+// Runtime loads onnxruntime and gives its version.
+func Runtime() (version string, err error) {
+	if err := load(); err != nil {
+		return "", err
+	}
+	return ort.GetVersion(), nil
+}
+
 // load loads onnxruntime, once.
 func load() error {
 	loading.Lock()

@@ -2,8 +2,7 @@
 
 package onnx
 
-import "errors"
+// Runtime loads onnxruntime, which this program was built without.
+func Runtime() (version string, err error) { return "", ErrNotBuilt }
 
-func open(string, *Config) (session, error) {
-	return nil, errors.New("this program was built without onnxruntime (build tag onnx, with cgo)")
-}
+func open(string, *Config) (session, error) { return nil, ErrNotBuilt }

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // the protocol's checksum, not a signature
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect"
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect/builtin"
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/photograph"
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/svg"
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/worker"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+)
+
+// model is which detector a command uses: the builtin one, or what a flag names.
+type model struct {
+	Weights string `help:"Other weights of the builtin network: a .safetensors file." type:"existingfile" xor:"model"`
+	Bundle  string `help:"The model in this folder, laid out as the bundle (config/config.yaml, output/...)." type:"existingdir" xor:"model"`
+}
+
+func (m model) open() (detect.Detector, error) {
+	switch {
+	case m.Bundle != "":
+		return inFolder(m.Bundle)
+	case m.Weights != "":
+		weights, err := os.ReadFile(m.Weights)
+		if err != nil {
+			return nil, err
+		}
+		return builtin.Load(weights)
+	}
+	return builtin.New()
+}
+
+type detectCmd struct {
+	model
+	Files []string `arg:"" help:"Photographs: JPEG files."`
+	JSON  bool     `help:"Print a line of JSON for each file, as put_uid_annotations takes it." xor:"form"`
+	SVG   bool     `help:"Write FILE.svg beside each file: the photograph with the outlines." xor:"form"`
+}
+
+func (c detectCmd) Run(ctx context.Context) error {
+	d, err := c.open()
+	if err != nil {
+		return err
+	}
+	failed := 0
+	for _, file := range c.Files {
+		if ctx.Err() != nil {
+			return errors.New("stopped")
+		}
+		if err := c.file(ctx, d, file); err != nil {
+			fmt.Fprintf(os.Stderr, "spi-uid: %s: %v\n", file, err)
+			failed++
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d files failed", failed, len(c.Files))
+	}
+	return nil
+}
+
+func (c detectCmd) file(ctx context.Context, d detect.Detector, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.Size() > photograph.MaxBytes {
+		return fmt.Errorf("it is larger than %d MB", photograph.MaxBytes>>20)
+	}
+	data, err := os.ReadFile(path) //nolint:gosec // the user names the file
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	picture, err := photograph.Decode(data)
+	if err != nil {
+		return err
+	}
+	insects, err := d.Detect(ctx, picture)
+	if err != nil {
+		return err
+	}
+	took := time.Since(began)
+	switch {
+	case c.JSON:
+		sum := md5.Sum(data) //nolint:gosec // see the import
+		photo := spi.Image{MD5: hex.EncodeToString(sum[:])}
+		photo.Device, photo.Datetime.Time = keyOf(path)
+		return json.NewEncoder(os.Stdout).Encode(worker.Document(photo, d.Version(), insects))
+	case c.SVG:
+		return writeSVG(strings.TrimSuffix(path, filepath.Ext(path))+".svg", data, picture.Bounds().Size(), insects)
+	}
+	fmt.Printf("%s: %d insects, %.2f s\n", path, len(insects), took.Seconds())
+	return nil
+}
+
+// writeSVG writes a file that evaluate reads. One that is there is somebody's, and stays.
+func writeSVG(path string, data []byte, size image.Point, insects []detect.Insect) (err error) {
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // beside the file that the user names
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	var outlines [][]image.Point
+	for _, insect := range insects {
+		outlines = append(outlines, insect.Outline)
+	}
+	return svg.Write(out, data, size, outlines)
+}
+
+// keyOf reads DEVICE.DATETIME.jpg; of another name there is no time.
+func keyOf(path string) (device string, at time.Time) {
+	parts := strings.Split(filepath.Base(path), ".")
+	if len(parts) < 2 {
+		return parts[0], time.Time{}
+	}
+	at, _, err := spi.ParseDatetime(parts[1])
+	if err != nil {
+		return parts[0], time.Time{}
+	}
+	return parts[0], at
+}
