@@ -6,6 +6,8 @@ set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 tools=$root/.build/tools
+onnxruntime=$root/.build/onnxruntime
+onnxruntime_version=1.30.0 # as ml/Dockerfile has it
 go_minor=26 # the oldest Go 1.x that go.work allows
 golangci_version=v2.15.0
 gotestsum_version=v1.13.0
@@ -41,8 +43,8 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
   devel             the same on plain HTTP at localhost, with data of its own
   down              stop everything; data stays
   status            what is running, until when the certificates are valid; exit 1 if something is not well
-  logs [SERVICE]    the end of the logs: api, nginx, db, s3, certbot; -f: follow
-  scale api=N       so many replicas of the API
+  logs [SERVICE]    the end of the logs: api, uid, nginx, db, s3, certbot; -f: follow
+  scale api=N uid=N so many replicas of the API, of the insect detector
   mysql-prompt      a MariaDB shell
   mysql-backup [DIR]       dump the database into this (or that) folder, while it is in use
   mysql-restore FILE       put such a dump in the place of the database's content; asks, or takes --yes; --no-migrate: for an
@@ -117,6 +119,11 @@ turbojpeg_works() {
 int main(void) { return tjInitDecompress() == 0; }' $turbojpeg
 }
 
+# experiment: the Go experiment that the detector's vector kernels need, where there are any
+experiment() {
+    case $(go env GOARCH) in amd64) echo simd ;; esac
+}
+
 # source_version: what is being built, for the version that the programs tell
 source_version() {
     if [ -e "$root/.git" ] && have git; then
@@ -133,10 +140,11 @@ modules() {
 # packages: patterns for every package of every module
 packages() { modules | sed 's,$,/...,'; }
 
-# tagged_packages: the packages that are built in two ways, with and without libjpeg-turbo
+# tagged_packages TAG: the packages that are built in two ways, with and without libjpeg-turbo (turbojpeg), onnxruntime (onnx),
+# vector kernels (goexperiment.simd)
 tagged_packages() {
     for module in $(modules); do
-        (cd "$root" && find "$module" -name '*.go' -exec grep -l '^//go:build.*turbojpeg' {} +) || true
+        (cd "$root" && find "$module" -name '*.go' -exec grep -l "^//go:build.*$1" {} +) || true
     done | sed 's,/[^/]*$,,' | sort -u
 }
 
@@ -205,6 +213,7 @@ build_local() {
     else
         with='in pure Go; a C compiler, pkg-config and libturbojpeg0-dev would make thumbnails three times as fast' cgo=0 tags=''
     fi
+    if [ -e "$onnxruntime/libonnxruntime.so.1" ] && cgo_works; then cgo=1 tags=$tags${tags:+,}onnx; fi
     say "building local mode ($with; the first time takes minutes)"
     (
         cd "$root"
@@ -214,7 +223,7 @@ build_local() {
             flock 9
         fi
         # Go's own version stamp fails on a checkout of another user; ours gives "unknown"
-        CGO_ENABLED=$cgo go build -buildvcs=false -tags "$tags" \
+        CGO_ENABLED=$cgo GOEXPERIMENT=$(experiment) go build -buildvcs=false -tags "$tags" \
             -ldflags "-X github.com/sticky-pi/sticky-pi-server/services/kit/buildinfo.Version=$(source_version)" \
             -o .build/sticky-pi ./services/local/cmd/sticky-pi
     ) || die "local mode could not be built: the lines above say why (a download that failed: try again)"
@@ -545,9 +554,9 @@ prepare_folders() {
     # shellcheck disable=SC2016
     docker run --rm --network none --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER \
         -v "$LOCAL_VOLUME_ROOT:/v" --entrypoint sh "${NGINX_IMAGE:-nginx:stable}" -euc '
-        mkdir -p /v/mysql /v/s3 /v/tmp /v/backup /v/data/certbot/conf /v/data/certbot/www
+        mkdir -p /v/mysql /v/s3 /v/tmp /v/uid /v/backup /v/data/certbot/conf /v/data/certbot/www
         # the folder itself last: what was interrupted is done again
-        for dir in /v/s3 /v/tmp; do
+        for dir in /v/s3 /v/tmp /v/uid; do
             [ "$(stat -c %u $dir)" != 10001 ] || continue
             find $dir -mindepth 1 ! -user 10001 -exec chown -h 10001:10001 {} +
             chmod 750 $dir
@@ -637,10 +646,15 @@ start_stack() {
     build_images
     migrate_database
     # as many replicas as there are, those that are stopped or fell among them
-    replicas=$(compose ps -a -q spi_api | wc -l)
-    [ "$replicas" -ge 1 ] || replicas=1
+    scales=''
+    for name in spi_api spi_uid; do
+        replicas=$(compose ps -a -q $name | wc -l)
+        if [ "$replicas" -gt 1 ]; then scales="$scales --scale $name=$((replicas))"; fi
+    done
     say "starting the services"
-    compose up -d --remove-orphans --scale "spi_api=$((replicas))" || die "the services could not be started: the lines above say why"
+    # $scales is a list of options
+    # shellcheck disable=SC2086
+    compose up -d --remove-orphans $scales || die "the services could not be started: the lines above say why"
     # those that an earlier setting had started
     if ! local_s3; then COMPOSE_PROFILES=s3 compose rm --stop --force spi_s3 >/dev/null 2>&1 || true; fi
     if ! local_db; then COMPOSE_PROFILES=db compose rm --stop --force spi_db >/dev/null 2>&1 || true; fi
@@ -761,12 +775,17 @@ cmd_scale() {
     [ $# -gt 0 ] || misuse "scale takes SERVICE=N"
     use_running_stack
     for argument; do
-        case $argument in api=[1-9] | api=[1-9][0-9]) ;; *) misuse "scale: '$argument': write api=N, with N from 1 to 99" ;; esac
-        need_running spi_api
-        say "running ${argument#*=} of $(service "${argument%%=*}")"
-        compose up -d --no-deps --no-recreate --scale "spi_api=${argument#*=}" spi_api || die "scaling failed"
+        case $argument in api=[1-9] | api=[1-9][0-9] | uid=[1-9] | uid=[1-9][0-9]) ;;
+        *) misuse "scale: '$argument': write api=N or uid=N, with N from 1 to 99" ;;
+        esac
     done
-    wait_healthy spi_api
+    need_running spi_api
+    for argument; do
+        name=$(service "${argument%%=*}")
+        say "running ${argument#*=} of $name"
+        compose up -d --no-deps --no-recreate --scale "$name=${argument#*=}" "$name" || die "scaling failed"
+        wait_healthy "$name"
+    done
 }
 
 cmd_mysql_prompt() {
@@ -1498,13 +1517,24 @@ cmd_lint() {
         # patterns are lists of words
         # shellcheck disable=SC2046
         (cd "$root" && "$tools/golangci-lint" run $(packages)) || failed="$failed golangci-lint"
-        tagged=$(tagged_packages)
-        if [ -n "$tagged" ] && turbojpeg_works; then
+        if turbojpeg_works; then
             say "golangci-lint with the tag turbojpeg"
-            # shellcheck disable=SC2086
-            (cd "$root" && "$tools/golangci-lint" run --build-tags turbojpeg $tagged) || failed="$failed golangci-lint(turbojpeg)"
-        elif [ -n "$tagged" ]; then
+            # shellcheck disable=SC2046
+            (cd "$root" && "$tools/golangci-lint" run --build-tags turbojpeg $(tagged_packages turbojpeg)) || failed="$failed golangci-lint(turbojpeg)"
+        else
             say "left out: the sources with the tag turbojpeg, as a C compiler, pkg-config or libturbojpeg0-dev is missing"
+        fi
+        if cgo_works; then
+            say "golangci-lint with the tag onnx"
+            # shellcheck disable=SC2046
+            (cd "$root" && "$tools/golangci-lint" run --build-tags onnx $(tagged_packages onnx)) || failed="$failed golangci-lint(onnx)"
+        else
+            say "left out: the sources with the tag onnx, as a C compiler is missing"
+        fi
+        if [ -n "$(experiment)" ]; then
+            say "golangci-lint with the experiment simd"
+            # shellcheck disable=SC2046
+            (cd "$root" && GOEXPERIMENT=$(experiment) "$tools/golangci-lint" run $(tagged_packages goexperiment)) || failed="$failed golangci-lint(simd)"
         fi
     else
         failed="$failed golangci-lint"
@@ -1547,6 +1577,26 @@ missing_needs() {
     done
 }
 
+# fetch_onnxruntime puts onnxruntime's shared library, which comes in its package for Node.js, into .build
+fetch_onnxruntime() {
+    [ ! -e "$onnxruntime/libonnxruntime.so.1" ] || return 0
+    have npm && have tar || return 1
+    case $(uname -s)-$(uname -m) in
+    Linux-x86_64) arch=x64 ;;
+    Linux-aarch64) arch=arm64 ;;
+    *) return 1 ;;
+    esac
+    say "fetching onnxruntime $onnxruntime_version"
+    new=$onnxruntime.$$
+    mkdir -p "$new" "$onnxruntime"
+    fetched=''
+    if (cd "$new" && npm pack --silent "onnxruntime-node@$onnxruntime_version" >/dev/null &&
+        tar -xzf onnxruntime-node-*.tgz --no-same-owner --strip-components=5 "package/bin/napi-v6/linux/$arch/libonnxruntime.so.1") &&
+        mv -f "$new/libonnxruntime.so.1" "$onnxruntime/"; then fetched=yes; fi
+    rm -rf "$new"
+    [ -n "$fetched" ]
+}
+
 cmd_test() {
     need_go
     only=''
@@ -1570,6 +1620,13 @@ cmd_test() {
     race='' tags=''
     if cgo_works; then race=-race; fi
     if turbojpeg_works; then tags=turbojpeg; fi
+    if cgo_works && fetch_onnxruntime; then
+        tags=$tags${tags:+,}onnx
+        export ONNXRUNTIME_LIB="$onnxruntime/libonnxruntime.so.1"
+    else
+        skipped="${skipped:+$skipped
+}skipped: the detector's models by onnxruntime: a C compiler, npm or the package onnxruntime-node cannot be had here"
+    fi
 
     # without gotestsum the tests run all the same, only their skips are not listed
     if tool gotestsum gotest.tools/gotestsum $gotestsum_version; then
@@ -1586,16 +1643,22 @@ cmd_test() {
         say "go test ${race:-without -race}${tags:+ -tags $tags} $*"
         run_tests $race -shuffle=on -timeout 20m -tags "$tags" "$@" </dev/null || failed=tests
     else
-        all=$(packages) tagged=$(tagged_packages)
+        all=$(packages) tagged=$(tagged_packages turbojpeg && tagged_packages onnx)
         say "go vet"
         # shellcheck disable=SC2086
         go vet -tags "$tags" $all </dev/null || failed="$failed vet"
         if [ -n "$tags" ] && [ -n "$tagged" ]; then
             # with the packages around them, which use what they choose
             users=$(printf '%s\n' "$tagged" | sed 's,\(/internal/[^/]*\)/.*,\1,; s,$,/...,' | sort -u)
-            say "go test without cgo and libjpeg-turbo"
+            say "go test without cgo, libjpeg-turbo and onnxruntime"
             # shellcheck disable=SC2086
             (export CGO_ENABLED=0 && run_tests -shuffle=on -timeout 20m $users "$@") </dev/null || failed="$failed tests-without-cgo"
+        fi
+        if [ -n "$(experiment)" ]; then
+            say "go test with the experiment simd"
+            # shellcheck disable=SC2046
+            (GOEXPERIMENT=$(experiment) && export GOEXPERIMENT && run_tests -shuffle=on -timeout 20m $(tagged_packages goexperiment) "$@") </dev/null ||
+                failed="$failed tests-with-simd"
         fi
         say "go test ${race:-without -race}${tags:+ -tags $tags}"
         # shellcheck disable=SC2086
