@@ -43,7 +43,7 @@ const (
 	// askForNews is how often the database is asked for what other servers stored, while somebody listens.
 	askForNews = time.Second
 	// keepDays is how often the days are worked out that changed and that nobody asked for.
-	keepDays = time.Hour
+	keepDays = 10 * time.Minute
 )
 
 // database is the store with what only its owner does.

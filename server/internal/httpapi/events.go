@@ -40,7 +40,7 @@ func (a *api) getEvents(c *gin.Context, user *store.User) error {
 	c.Header(gzhttp.HeaderNoCompression, "1") // its buffer would keep events back
 	s := &eventStream{c: c}
 	if err := s.send([]byte(":\n\n")); err != nil {
-		return nil //nolint:nilerr // the client went away: there is nobody to tell
+		return nil // the client went away: there is nobody to tell
 	}
 	alive := time.NewTicker(signOfLife)
 	defer alive.Stop()

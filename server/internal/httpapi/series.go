@@ -248,7 +248,7 @@ func appendDecimal(b []byte, scaled int32, decimals int) []byte {
 	b = append(b, '.')
 	for ; v > 0; v %= unit {
 		unit /= 10
-		b = append(b, byte('0'+v/unit)) //nolint:gosec // a digit
+		b = append(b, byte('0'+v/unit))
 	}
 	return b
 }

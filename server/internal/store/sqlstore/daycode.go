@@ -48,7 +48,7 @@ func (d *dayPoints) encode() []byte {
 	}
 	at, id := int64(dayOf(d.points[0].At))*store.DaySeconds, int64(0)
 	for i := range d.points {
-		b = binary.AppendUvarint(b, uint64(d.points[i].At-at)) //nolint:gosec // times rise
+		b = binary.AppendUvarint(b, uint64(d.points[i].At-at))
 		at = d.points[i].At
 	}
 	for i := range d.points {
@@ -70,19 +70,19 @@ func (d *dayPoints) encode() []byte {
 func appendColumn(b []byte, n int, value func(int) int32) []byte {
 	start, last := len(b), int64(0)
 	b = append(b, 1)
-	any := false
+	some := false
 	for i := range n {
 		v := value(i)
 		if v == store.Missing {
 			b = append(b, 0)
 			continue
 		}
-		any = true
+		some = true
 		d := int64(v) - last
-		b = binary.AppendUvarint(b, uint64(d<<1)^uint64(d>>63)+1) //nolint:gosec // zigzag
+		b = binary.AppendUvarint(b, uint64(d<<1)^uint64(d>>63)+1) // zigzag
 		last = int64(v)
 	}
-	if !any {
+	if !some {
 		return append(b[:start], 0)
 	}
 	return b
@@ -147,7 +147,7 @@ func (r *dayReader) column(points []store.Point, m int) {
 			continue
 		}
 		code--
-		last += int64(code>>1) ^ -int64(code&1) //nolint:gosec // zigzag
+		last += int64(code>>1) ^ -int64(code&1) // zigzag
 		if last <= math.MinInt32 || last > math.MaxInt32 {
 			r.bad = true
 			return
@@ -169,7 +169,7 @@ func decodeDay(b []byte, day int, algorithm string, points []store.Point) ([]sto
 	points = slices.Grow(points[:0], int(n))[:n]
 	at := int64(day) * store.DaySeconds
 	for i := range points {
-		at += int64(r.uvarint()) //nolint:gosec // looked at below
+		at += int64(r.uvarint()) // looked at below
 		points[i].At = at
 		if at < int64(day)*store.DaySeconds || at >= int64(day+1)*store.DaySeconds {
 			return nil, errDayCode

@@ -331,7 +331,7 @@ func (s *Store) newestCounts(ctx context.Context, images []store.Image) (map[int
 		}
 		for i := range found {
 			a := &found[i]
-			c := count{fold(a.AlgoName), versionTime(a.AlgoVersion), a.ID, int32(a.NObjects)} //nolint:gosec // the column is that wide
+			c := count{fold(a.AlgoName), versionTime(a.AlgoVersion), a.ID, int32(a.NObjects)}
 			of := counts[a.ParentImageID]
 			j := slices.IndexFunc(of, func(o count) bool { return o.algorithm == c.algorithm })
 			switch {
