@@ -17,8 +17,8 @@ import (
 
 // globals are the flags of every command.
 type globals struct {
-	Profile  string `default:"default" env:"SPI_PROFILE" placeholder:"NAME" help:"Which log-in to use, for people with several servers (SPI_PROFILE)."`
-	Settings string `env:"SPI_SETTINGS" type:"path" placeholder:"FILE" help:"Where log-ins are kept, instead of the user's folder of settings (SPI_SETTINGS)."`
+	Profile  string `default:"default" env:"SPI_PROFILE" placeholder:"NAME" help:"Which log-in to use, for people with several servers."`
+	Settings string `env:"SPI_SETTINGS" type:"path" placeholder:"FILE" help:"Where log-ins are kept, instead of the user's folder of settings."`
 	Quiet    bool   `short:"q" help:"Show no progress; results and errors alone."`
 }
 

@@ -15,7 +15,7 @@ import (
 
 type loginCmd struct {
 	URL          string `arg:"" name:"url" help:"The API's address, such as https://api.example.org."`
-	User         string `required:"" env:"SPI_USER" placeholder:"NAME" help:"Your user name (SPI_USER)."`
+	User         string `required:"" env:"SPI_USER" placeholder:"NAME" help:"Your user name."`
 	PasswordFile string `type:"path" placeholder:"FILE" help:"Read the password from a file's first line. Otherwise it comes from SPI_PASSWORD, SPI_PASSWORD_FILE, a prompt, or a pipe."`
 	CAFile       string `type:"path" name:"ca-file" placeholder:"FILE" help:"Certificates (PEM) of a private authority that the server's is signed by."`
 }

@@ -48,9 +48,10 @@ type commands struct {
 	Completion kongcompletion.Completion `cmd:"" group:"self" help:"Tell how to complete commands by the Tab key in bash, zsh or fish."`
 }
 
-const description = `The client of a Sticky Pi server.
+const description = `The client of a Sticky Pi server. Begin with
 
-Begin with "spi login https://api.YOUR-SERVER --user YOU", then "spi upload FOLDER".`
+  spi login https://api.YOUR-SERVER --user YOU
+  spi upload FOLDER`
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
@@ -76,6 +77,9 @@ func run(args []string, in *os.File, out, errs *os.File) int {
 		panic(err) // the types above are wrong: every test sees it
 	}
 	kongcompletion.Register(parser)
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(errs, "spi: %s; 'spi %s' says more\n", err, helpFor(err))

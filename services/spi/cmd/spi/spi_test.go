@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+)
+
+// quiet is an app without a terminal, whose words go to a file.
+func quiet(t *testing.T) (a *app, said func() string) {
+	t.Helper()
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = out.Close() })
+	a = &app{globals: globals{Settings: filepath.Join(t.TempDir(), "login.json"), Profile: "default"}, in: out, out: out, errs: out}
+	return a, func() string {
+		text, err := os.ReadFile(out.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+}
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	asked := func(err error) error {
+		return spi.Wrap(spi.CodeUnavailable, &url.Error{Op: "Post", URL: "https://api.example.org/get_users", Err: err}, "the connection to the server failed")
+	}
+	ended, cancel := context.WithCancelCause(t.Context())
+	cancel(errInterrupted)
+	for _, test := range []struct {
+		name   string
+		ctx    context.Context
+		err    error
+		status int
+		words  string
+	}{
+		{"no such host", nil, asked(&net.OpError{Op: "dial", Err: &net.DNSError{Name: "api.example.org", IsNotFound: true}}), exitUnreachable, "there is no server by the name of api.example.org"},
+		{"no name server", nil, asked(&net.OpError{Op: "dial", Err: &net.DNSError{Name: "api.example.org", IsTimeout: true}}), exitUnreachable, "is this computer online?"},
+		{"no route", nil, asked(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}), exitUnreachable, "the connection to https://api.example.org failed"},
+		{"time-out", nil, asked(&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}), exitUnreachable, "does not answer in time"},
+		{"unknown authority", nil, asked(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), exitUnreachable, "--ca-file"},
+		{"another certificate fault", nil, asked(&tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.TooManyIntermediates}}), exitUnreachable, "is not valid"},
+		{"rate limit", nil, &spi.Error{Code: spi.CodeRateLimited, Message: "too many failed log-ins", RetryAfter: 90 * time.Second}, exitUnreachable, "try again in 1m30s"},
+		{"server's fault", nil, spi.Wrap(spi.CodeInternal, errors.New("POST get_users: status 500, request \"R1\""), "something broke"), exitFailed, "request \"R1\"): tell its operator"},
+		{"not allowed", nil, spi.Errorf(spi.CodeForbidden, "this needs a user who is admin"), exitLogin, "not allowed: this needs"},
+		{"token ended", nil, spi.Errorf(spi.CodeUnauthorized, "the token is not valid"), exitLogin, "spi login https://api.YOUR-SERVER --user YOU"},
+		{"full disk", nil, fmt.Errorf("writing: %w", &fs.PathError{Op: "write", Path: "/media/x.jpg", Err: syscall.ENOSPC}), exitFailed, "the disk is full (/media/x.jpg): make room"},
+		{"file of this machine", nil, spi.Wrap(spi.CodeInvalid, &fs.PathError{Op: "open", Path: "x.yaml", Err: fs.ErrPermission}, "\"x.yaml\" cannot be read"), exitFailed, "cannot be read: open x.yaml: permission denied"},
+		{"interrupted", ended, fmt.Errorf("get_users: %w", context.Canceled), exitInterrupted, "interrupted"},
+		{"control characters", nil, spi.Errorf(spi.CodeInvalid, "device \x1b[2J\nis none\xff"), exitFailed, "device ?[2J is none?"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a, said := quiet(t)
+			ctx := t.Context()
+			if test.ctx != nil {
+				ctx = test.ctx
+			}
+			if status := a.exit(ctx, test.err); status != test.status {
+				t.Errorf("exit status %d, want %d", status, test.status)
+			}
+			if line := said(); !strings.HasPrefix(line, "spi: ") || !strings.Contains(line, test.words) || strings.Count(line, "\n") != 1 {
+				t.Errorf("it says %q, want %q in one line", line, test.words)
+			}
+		})
+	}
+	a, said := quiet(t)
+	if status := a.exit(t.Context(), nil); status != exitDone || said() != "" {
+		t.Errorf("no error: exit status %d, %q", status, said())
+	}
+}
+
+type measured struct {
+	Name  string       `json:"name"`
+	At    spi.Datetime `json:"at"`
+	Value *float64     `json:"value"`
+	N     int64        `json:"n"`
+	Yes   bool         `json:"yes,omitempty"`
+	own   int
+}
+
+func TestResultsInEachForm(t *testing.T) {
+	at := spi.Datetime{Time: time.Date(2026, 6, 20, 21, 33, 24, 0, time.UTC)}
+	rows := []measured{{Name: "a,\"b\"\n&c", At: at, Value: new(21.9), N: 3, Yes: true, own: 1}, {Name: "längere Namen"}}
+	columns := []column[measured]{
+		{"NAME", func(m measured) string { return m.Name }},
+		{"AT", func(m measured) string { return shown(m.At, time.FixedZone("here", 7200)) }},
+		{"VALUE", func(m measured) string { return orDash(m.Value, number(1)) }},
+	}
+	for _, test := range []struct {
+		name  string
+		flags outputFlags
+		want  string
+	}{
+		{"table", outputFlags{}, "NAME           AT                   VALUE\na,\"b\" &c       2026-06-20 23:33:24  21.9\nlängere Namen  -                    -\n"},
+		{"JSON", outputFlags{JSON: true}, "[\n{\"name\":\"a,\\\"b\\\"\\n&c\",\"at\":\"2026-06-20T21:33:24Z\",\"value\":21.9,\"n\":3,\"yes\":true},\n" +
+			"{\"name\":\"längere Namen\",\"at\":null,\"value\":null,\"n\":0}\n]\n"},
+		{"CSV", outputFlags{CSV: true}, "name,at,value,n,yes\n\"a,\"\"b\"\"\n&c\",2026-06-20T21:33:24Z,21.9,3,true\nlängere Namen,,,0,false\n"},
+	} {
+		a, said := quiet(t)
+		if err := show(a, test.flags, each(rows), columns...); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(test.want, said()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+	a, said := quiet(t)
+	if err := show(a, outputFlags{JSON: true}, each([]measured{}), columns...); err != nil || said() != "[]\n" {
+		t.Errorf("no rows: %q, %v", said(), err)
+	}
+}
+
+func TestAListThatBreaksOffDoesNotLookWhole(t *testing.T) {
+	broken := errors.New("the reply broke off")
+	rows := func(yield func(measured, error) bool) {
+		_ = yield(measured{Name: "first"}, nil) && yield(measured{}, broken)
+	}
+	for _, flags := range []outputFlags{{}, {JSON: true}, {CSV: true}} {
+		a, said := quiet(t)
+		if err := show(a, flags, rows, column[measured]{"NAME", func(m measured) string { return m.Name }}); !errors.Is(err, broken) {
+			t.Errorf("the error is %v", err)
+		}
+		if out := said(); !strings.Contains(out, "first") || flags.JSON && json.Valid([]byte(out)) {
+			t.Errorf("it shows %q", out)
+		}
+	}
+}
+
+func TestALongTableKeepsItsColumnsAndNotItsRows(t *testing.T) {
+	var out bytes.Buffer
+	w := bufio.NewWriter(&out)
+	var all []int
+	for i := range alignedRows + 10 {
+		all = append(all, i)
+	}
+	if err := showTable(w, each(all), []column[int]{{"N", func(i int) string { return fmt.Sprint(i) }}, {"X", func(int) string { return "x" }}}); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Flush()
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if len(lines) != len(all)+1 {
+		t.Errorf("%d lines", len(lines))
+	}
+	for i, line := range lines[1:] {
+		if want := fmt.Sprintf("%-5dx", i); line != want {
+			t.Errorf("line %d is %q, want %q", i, line, want)
+		}
+	}
+}
+
+func TestProgressInWords(t *testing.T) {
+	p := &progress{verb: "uploaded", noun: "images", started: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	later := p.started.Add(10 * time.Second)
+	p.Expect(3, 30<<20)
+	p.Skipped(10 << 20)
+	p.Moved(5 << 20)
+	p.Done()
+	if got, want := p.line(later), "1 of 3 or more images uploaded, 1 there already; 5.0 MB, 512.0 kB/s"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	p.Counted()
+	p.Failed(0)
+	if got, want := p.line(later), "1 of 3 images uploaded, 1 there already, 1 failed; 5.0 MB, 512.0 kB/s, 30s left"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestTemplatesNameEachImageOnceAndStayInTheFolder(t *testing.T) {
+	for _, template := range []string{"{name}", "{device}/{date}/{name}", "{id}.jpg", "{device}-{year}{month}{day}-{time}.jpg", "a/../{name}"} {
+		if err := checkTemplate(template); err != nil {
+			t.Errorf("%q: %v", template, err)
+		}
+	}
+	for _, template := range []string{"", "/{name}", "../{name}", "{name}/../..", "{name}/", "{device}.jpg", "{date}/{time}.jpg", "{colour}/{name}", "{name"} {
+		if err := checkTemplate(template); err == nil {
+			t.Errorf("%q is taken", template)
+		}
+	}
+}
+
+func TestNamesOfImages(t *testing.T) {
+	want := spi.ImageKey{Device: "5c173ff2", Datetime: spi.Datetime{Time: time.Date(2020, 6, 20, 21, 33, 24, 0, time.UTC)}}
+	for _, name := range []string{"5c173ff2.2020-06-20_21-33-24", "5c173ff2.2020-06-20_21-33-24.jpg", "card/5c173ff2.2020-06-20_21-33-24.jpg", `E:\5c173ff2.2020-06-20_21-33-24.JPG`} {
+		key, err := keyOf(name)
+		if err != nil || key != want {
+			t.Errorf("%q: %v, %v", name, key, err)
+		}
+	}
+	for _, name := range []string{"", "5c173ff2", "5c%.2020-06-20_21-33-24", "5c173ff2.yesterday.jpg", "........2020-06-20"} {
+		if _, err := keyOf(name); err == nil {
+			t.Errorf("%q is taken", name)
+		}
+	}
+}
+
+func FuzzPathsFromTheServerStayInTheFolder(f *testing.F) {
+	for _, s := range []string{"5c173ff2", "../../x", "5c173ff2.2020-06-20_21-33-24.2020-06-21_21-33-24.1-a.0001", "a/b.c.d.e.f", ".....", "CON", "5c173ff2.a.b.c..", "5c173ff2...."} {
+		f.Add(s)
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, s string) {
+		d := &downloads{downloadCmd: downloadCmd{Out: dir, Name: "{device}/{name}", What: "image"}}
+		if path, err := d.path(wanted{device: s, taken: 1}); err == nil && filepath.Dir(filepath.Dir(path)) != dir {
+			t.Errorf("an image of device %q goes to %s", s, path)
+		}
+		if path, err := tuboidFolder(s); err == nil && filepath.Dir(filepath.Dir(filepath.Join(dir, path))) != dir {
+			t.Errorf("tuboid %q goes to %s", s, path)
+		}
+	})
+}
