@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -42,7 +41,7 @@ func (a *app) remark(format string, args ...any) {
 // client opens a client of the server that the user is logged in to: by the saved log-in, whose token is renewed here and
 // while the client is used, or by SPI_HOST, SPI_USER and SPI_PASSWORD (or SPI_PASSWORD_FILE), which count more and need no
 // log-in. It asks the server nothing but a new token where that is due. Its errors are for [app.exit].
-func (a *app) client(ctx context.Context, options ...spi.Option) (*spi.Client, error) {
+func (a *app) client(options ...spi.Option) (*spi.Client, error) {
 	host, user := os.Getenv("SPI_HOST"), os.Getenv("SPI_USER")
 	password, err := passwordOfEnvironment()
 	if err != nil {
@@ -115,7 +114,7 @@ func readSmall(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	const most = 1 << 20
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && len(text) > most {

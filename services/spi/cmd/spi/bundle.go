@@ -30,7 +30,7 @@ func (c bundleListCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ type bundlePullCmd struct {
 }
 
 func (c bundlePullCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ type bundlePushCmd struct {
 }
 
 func (c bundlePushCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func (c downloadCmd) Run(ctx context.Context, a *app) error {
 	if err := checkTemplate(c.Name); err != nil {
 		return err
 	}
-	client, err := a.client(ctx, spi.WithRetry(spi.Retry{Attempts: 8})) // a minute without a server
+	client, err := a.client(spi.WithRetry(spi.Retry{Attempts: 8})) // a minute without a server
 	if err != nil {
 		return err
 	}
@@ -284,8 +284,8 @@ func (d *downloads) isThere(path, sum string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
-	h := md5.New() //nolint:gosec // see the import
+	defer func() { _ = f.Close() }() // it was only read
+	h := md5.New()                   //nolint:gosec // see the import
 	if _, err := io.Copy(h, f); err != nil {
 		return false, err
 	}

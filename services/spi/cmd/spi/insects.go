@@ -26,7 +26,7 @@ func (a *app) readInput(path string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it was only read
 		in = f
 	}
 	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
@@ -133,7 +133,7 @@ func (c annotationsGetCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (c annotationsPutCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (c tuboidsGetCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -326,7 +326,7 @@ func (c tuboidsPutCmd) Run(ctx context.Context, a *app) error {
 	if err := json.Unmarshal(text, &info); err != nil {
 		return fmt.Errorf("%s: not a series: %w", c.Series, err)
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -396,7 +396,7 @@ func (c labelsGetCmd) Run(ctx context.Context, a *app) error {
 			ids = append(ids, string(line))
 		}
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -421,7 +421,7 @@ func (c labelsPutCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -441,7 +441,7 @@ func (c backlogCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -472,7 +472,7 @@ func (c failuresCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}

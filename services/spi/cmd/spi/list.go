@@ -26,7 +26,7 @@ func (c listCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (c devicesCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (c deleteCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}

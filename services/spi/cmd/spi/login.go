@@ -53,7 +53,7 @@ func (c loginCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if _, err := client.GetToken(ctx); err != nil {
-		return loginFault(ctx, a, p, err)
+		return loginFault(ctx, p, err)
 	}
 	if ahead, known := client.ClockAhead(ctx); known && ahead.Abs() > clockTolerance {
 		a.remark("spi: this computer's clock is %s the server's: set it, or dates such as 'yesterday' mean something else", offset(ahead))
@@ -91,7 +91,7 @@ func offset(ahead time.Duration) string {
 }
 
 // loginFault says what to do where a log-in failed.
-func loginFault(ctx context.Context, a *app, p profile, err error) error {
+func loginFault(ctx context.Context, p profile, err error) error {
 	var wire *spi.Error
 	if ctx.Err() != nil || isDiskFull(err) || !errors.As(err, &wire) {
 		return err

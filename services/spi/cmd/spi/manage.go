@@ -32,7 +32,7 @@ func (c usersListCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ type usersAddCmd struct {
 }
 
 func (c usersAddCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ type usersResetCmd struct {
 }
 
 func (c usersResetCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ type usersDeleteCmd struct {
 }
 
 func (c usersDeleteCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (c projectsListCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -247,7 +247,7 @@ type projectsCreateCmd struct {
 }
 
 func (c projectsCreateCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -278,7 +278,7 @@ type projectsDeleteCmd struct {
 }
 
 func (c projectsDeleteCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -320,7 +320,7 @@ type projectsMembersCmd struct {
 }
 
 func (c projectsMembersCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -358,7 +358,7 @@ type projectsPermitCmd struct {
 }
 
 func (c projectsPermitCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -409,7 +409,7 @@ func (c projectsSeriesCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -457,7 +457,7 @@ func (c projectsAddCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client(ctx)
+	client, err := a.client()
 	if err != nil {
 		return err
 	}
@@ -484,6 +484,6 @@ func (c projectsAddCmd) Run(ctx context.Context, a *app) error {
 type versionCmd struct{}
 
 func (versionCmd) Run(a *app) error {
-	fmt.Fprintf(a.out, "spi %s (protocol %s, %s, %s/%s)\n", buildinfo.Version, spi.APIVersion, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return nil
+	_, err := fmt.Fprintf(a.out, "spi %s (protocol %s, %s, %s/%s)\n", buildinfo.Version, spi.APIVersion, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
 }

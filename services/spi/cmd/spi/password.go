@@ -60,7 +60,7 @@ func passwordFile(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the password cannot be read: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	password, err := firstLine(f)
 	if err == nil && password == "" {
 		err = errors.New("its first line is empty")

@@ -123,8 +123,8 @@ func (p *progress) rates(now time.Time) string {
 
 // left is the time that the rest will take at the rate so far: of bytes where they are known, else of items.
 func (p *progress) left(passed time.Duration) (time.Duration, bool) {
-	work, rest := p.done.Load()+p.failed.Load(), int64(0)
-	rest = p.total.Load() - work - p.skipped.Load()
+	work := p.done.Load() + p.failed.Load()
+	rest := p.total.Load() - work - p.skipped.Load()
 	if all := p.totalBytes.Load(); all > 0 {
 		work = p.moved.Load()
 		rest = all - work - p.settledBytes.Load()

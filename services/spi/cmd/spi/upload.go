@@ -49,7 +49,7 @@ func (c uploadCmd) Run(ctx context.Context, a *app) error {
 			return usagef("--limit: %s", err)
 		}
 	}
-	client, err := a.client(ctx, spi.WithBadLine())
+	client, err := a.client(spi.WithBadLine())
 	if err != nil {
 		return err
 	}
