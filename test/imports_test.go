@@ -39,13 +39,15 @@ var rules = []rule{
 	{of: "services/local/...", may: append([]string{"server", "services/webapp", "services/monitor", "ml"}, clientSide...)},
 	{of: "test/...", may: []string{"..."}},
 
-	// the API: cmd -> httpapi -> {auth, ingest, work} -> {store, blob}; implementations are named where things are wired
+	// the API: cmd -> httpapi -> {auth, ingest, work, plot, events} -> {store, blob}; implementations are named where things are wired
 	{of: "server", may: append([]string{"server/internal/..."}, clientSide...)},
 	{of: "server/cmd/...", may: append([]string{"server", "server/internal/..."}, clientSide...)},
 	{of: "server/internal/httpapi/...", may: append([]string{
 		"server/internal/auth", "server/internal/ingest", "server/internal/tuboids", "server/internal/work", "server/internal/store",
-		"server/internal/blob",
+		"server/internal/blob", "server/internal/plot", "server/internal/events",
 	}, clientSide...)},
+	{of: "server/internal/plot/...", may: []string{"server/internal/store"}},
+	{of: "server/internal/events/...", may: append([]string{"server/internal/store"}, clientSide...)},
 	{of: "server/internal/auth/...", may: storesOnly},
 	{of: "server/internal/ingest/...", may: storesOnly},
 	{of: "server/internal/tuboids/...", may: append([]string{"server/internal/ingest/jpegfile"}, storesOnly...)},

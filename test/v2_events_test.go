@@ -103,9 +103,7 @@ func TestEventsTellWhatIsStoredAndWhatWasMissed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		next, stop := eventsOf(ctx, client, "", newName("no device "))
-		stop() // before anything came
-		next, stop = eventsOf(ctx, client, "", device)
+		next, stop := eventsOf(ctx, client, "", device)
 		putUntilHeard(t, a, device, next)
 		// what comes after, in order
 		p := small(device, noon.Add(24*time.Hour), 2)
