@@ -168,9 +168,8 @@ func one(ctx context.Context, d detect.Detector, dir, name, out string) (*Photog
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	annotated, err := svg.Read(f)
-	if err != nil {
+	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
 	picture, err := jpeg.Decode(bytes.NewReader(annotated.JPEG))

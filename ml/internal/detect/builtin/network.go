@@ -81,13 +81,11 @@ func (b *builder) block(name string, channels int, own, below block2) block2 {
 	if b.err != nil {
 		return block2{}
 	}
-	in, out := channels, 0
+	in, out := channels, own.out()
 	if channels == 0 {
 		channels, in = own.out(), b.kernels.padded(own.out())
 	}
-	if below.out() > 0 {
-		out = own.out()
-	} else {
+	if below.out() == 0 {
 		t := b.tensors[name+".conv1.weight"]
 		if len(t.Shape) != 4 || t.Shape[0] > maxWidth {
 			b.err = fmt.Errorf("tensor %s.conv1.weight: shape %v, want [outputs, %d, 3, 3] with at most %d outputs", name, t.Shape, channels, maxWidth)
