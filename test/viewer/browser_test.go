@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -200,3 +201,18 @@ func (b *tab) center(selector string) (x, y float64) {
 }
 
 func quote(s string) string { return "`" + s + "`" }
+
+// pointAtImage moves the mouse along the first chart until it is at an image, and gives where that is.
+func (b *tab) pointAtImage() (x, y float64) {
+	b.Helper()
+	r := eval[[4]float64](b, `(() => { const r = document.querySelector('.panel .u-over').getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom] })()`)
+	y = (r[1] + r[3]) / 2
+	for x = r[0] + 1; x < r[2]; x += 12 {
+		b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x, y))
+		if eval[bool](b, `document.querySelector('.hover-card') !== null`) {
+			return x, y
+		}
+	}
+	b.Fatal("there is no image on the first chart")
+	return 0, 0
+}

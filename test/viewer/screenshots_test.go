@@ -5,11 +5,11 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 
 	"github.com/sticky-pi/sticky-pi-server/test/stack"
@@ -18,6 +18,7 @@ import (
 var (
 	screenshots = flag.String("screenshots", "", "the folder that TestScreenshots writes pictures of every page to")
 	running     = flag.String("viewer", "", "the address of a running viewer to take them of, in the place of one of the test's own; its admin's password is VIEWER_PASSWORD")
+	image       = flag.String("image", realImage, "the image to take pictures of, DEVICE.DATETIME")
 	only        = flag.String("only", "", "the name of the one page to take")
 )
 
@@ -28,14 +29,7 @@ var scenes = []struct {
 }{
 	{"images", "/images?{range}", `document.querySelectorAll('.panel .u-over').length > 0`, nil},
 	{"images-hover", "/images?{range}", `document.querySelectorAll('.panel .u-over').length > 0`, func(b *tab) {
-		x, y := b.center(".panel .u-over")
-		b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x, y))
-		for step := range 60 { // to where there is an image
-			if eval[bool](b, `document.querySelector('.hover-card') !== null`) {
-				break
-			}
-			b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x+float64(step*8-240), y))
-		}
+		b.pointAtImage()
 		b.waitFor(`document.querySelector('.hover-card img')?.complete`)
 	}},
 	{"image", "/images?{range}&image={image}", pictureShown, nil},
@@ -82,7 +76,7 @@ func TestScreenshots(t *testing.T) {
 				if *only != "" && *only != scene.name {
 					continue
 				}
-				b.do(chromedp.Navigate(b.url + address(scene.path)))
+				b.do(chromedp.Navigate(b.url + strings.Replace(address(scene.path), realImage, *image, 1)))
 				b.waitFor(scene.ready)
 				if scene.then != nil {
 					scene.then(b)

@@ -2,7 +2,7 @@ import type { ComponentType } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { ApiError } from './api/http'
 import { useStore } from './lib/store'
-import { zoneName } from './lib/time'
+import { count, zoneName } from './lib/time'
 import { HOME, pages, type Page } from './pages/registry'
 import { theme, zone } from './state/prefs'
 import { inScope, refresh, scopeError, useScope } from './state/scope'
@@ -121,7 +121,7 @@ function Count() {
   const n = scope && inScope(scope.devices, view.devices).reduce((sum, d) => sum + d.images, 0)
   return (
     <span class="count" role="status">
-      {n === null ? '' : `${n.toLocaleString('en')} ${n === 1 ? 'image' : 'images'} in scope`}
+      {n === null ? '' : `${count(n, 'image')} in scope`}
     </span>
   )
 }

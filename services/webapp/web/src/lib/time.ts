@@ -61,3 +61,8 @@ export function showDuration(seconds: number): string {
   if (s < 48 * 3600) return `${sign}${Math.round(s / 3600)} h`
   return `${sign}${Math.round(s / DAY)} days`
 }
+
+/** A number with its unit: 1 image, 2,016 images. */
+export function count(n: number, one: string): string {
+  return `${n.toLocaleString('en')} ${one}${n === 1 ? '' : 's'}`
+}

@@ -52,7 +52,7 @@ export default function ImagesPage() {
   const scales = useMemo<Scales>(() => {
     const t = extent(base?.series ?? [], 'temperature') ?? [0, 30]
     const room = Math.max(1, (t[1] - t[0]) * 0.06)
-    return { temperature: [t[0] - room, t[1] + room], humidity: [0, 102], light: extent(base?.series ?? [], 'light') ?? [0, 1] }
+    return { temperature: [t[0] - room, t[1] + room], humidity: [0, 102], light: extent(base?.series ?? [], 'light', 0.02) ?? [0, 1] }
   }, [base])
 
   const current = base && covering(base, detail, zoom ?? range)

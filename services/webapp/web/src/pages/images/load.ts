@@ -102,16 +102,12 @@ export function covering(base: Loaded, detail: Loaded | null, window: Span): Loa
   return detail && window[0] >= detail.range[0] && window[1] <= detail.range[1] ? detail : base
 }
 
-/** The least and the greatest of a variable over all devices; null where there is none. */
-export function extent(series: readonly DeviceSeries[], variable: Variable): Span | null {
-  let least = Infinity
-  let greatest = -Infinity
-  for (const s of series) {
-    for (const v of s.values[variable] ?? []) {
-      if (v === null) continue
-      if (v < least) least = v
-      if (v > greatest) greatest = v
-    }
-  }
-  return least <= greatest ? [least, greatest] : null
+/** The least and the greatest of a variable over all devices; null where there is none. `cut` is the share of the greatest
+ * values that is left out: single ones far away would leave no colours for all others. */
+export function extent(series: readonly DeviceSeries[], variable: Variable, cut = 0): Span | null {
+  const all: number[] = []
+  for (const s of series) for (const v of s.values[variable] ?? []) if (v !== null) all.push(v)
+  if (all.length === 0) return null
+  const sorted = Float64Array.from(all).sort()
+  return [sorted[0] as number, sorted[Math.floor((sorted.length - 1) * (1 - cut))] as number]
 }

@@ -2,7 +2,7 @@ import { useEffect, useId, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
 import type { DeviceSeries } from '../../api/series'
 import { useStore } from '../../lib/store'
-import { showTime, zoneName } from '../../lib/time'
+import { count, showTime, zoneName } from '../../lib/time'
 import { nearest, panBy, zoomAt, type Span } from '../../lib/window'
 import { zone } from '../../state/prefs'
 import { go } from '../../state/view'
@@ -150,13 +150,13 @@ export function Panel(props: PanelProps) {
       ref={root}
       tabIndex={0}
       role="group"
-      aria-label={`Chart of device ${series.device}, ${series.images} images`}
+      aria-label={`Chart of device ${series.device}, ${count(series.images, 'image')}`}
       aria-describedby={help}
       onKeyDown={keys}
       onBlur={() => hovered.set(null)}
     >
       <h2>
-        <code>{series.device}</code> <span class="muted">{series.images.toLocaleString('en')} images</span>
+        <code>{series.device}</code> <span class="muted">{count(series.images, 'image')}</span>
       </h2>
       <div class="plot" ref={place} style={{ height: `${height}px` }} />
       <span class="sr-only" id={help}>

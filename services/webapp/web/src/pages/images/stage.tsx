@@ -11,6 +11,8 @@ export interface Place {
 
 const WHOLE: Place = { k: 1, x: 0, y: 0 }
 const LARGEST = 40
+/** Width of the outlines on the screen, in pixels, however close one looks. */
+const STROKE = 1.6
 
 interface Props {
   width: number // of the original, in pixels
@@ -126,7 +128,7 @@ export function Stage(p: Props) {
           <img src={p.thumbnail} alt={p.label} draggable={false} />
           {p.full && <img class={fullShown ? '' : 'loading'} src={p.full} alt="" draggable={false} onLoad={() => setLoaded(p.full ?? '')} />}
           {p.outlines && (
-            <svg class="outlines" viewBox={`0 0 ${p.width} ${p.height}`} preserveAspectRatio="none" aria-hidden="true">
+            <svg class="outlines" viewBox={`0 0 ${p.width} ${p.height}`} preserveAspectRatio="none" aria-hidden="true" style={{ strokeWidth: `${STROKE / place.k}px` }}>
               {p.outlines.map((o, i) => (
                 <path key={i} d={o.path} stroke={o.stroke} />
               ))}

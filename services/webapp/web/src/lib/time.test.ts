@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest'
+import { count, dayOf, nameTime, parseTime, showDuration, showTime, wireTime, zoneName } from './time'
+
+const T = Date.UTC(2020, 5, 20, 21, 33, 24) / 1000
+
+describe('parseTime', () => {
+  it.each([
+    ['2020-06-20T21:33:24Z', T],
+    ['2020-06-20_21-33-24', T],
+    ['2020-06-20', T - (21 * 3600 + 33 * 60 + 24)],
+    ['2020-02-29', Date.UTC(2020, 1, 29) / 1000],
+  ])('reads %s', (text, want) => expect(parseTime(text)).toBe(want))
+
+  it.each(['', '2020', '2021-02-29', '2020-06-31', '2020-13-01', '2020-06-20T25:00:00Z', '2020-06-20T21:60:24Z', ' 2020-06-20', '2020-06-20T21:33:24+02:00', '20-06-2020'])(
+    'refuses %j',
+    (text) => expect(parseTime(text)).toBeNaN(),
+  )
+})
+
+describe('writing times', () => {
+  it('gives the wire, names, days and people each their form', () => {
+    expect(wireTime(T)).toBe('2020-06-20T21:33:24Z')
+    expect(nameTime(T)).toBe('2020-06-20_21-33-24')
+    expect(dayOf(T)).toBe('2020-06-20')
+    expect(showTime(T, 'utc')).toBe('2020-06-20 21:33:24')
+    expect(showTime(T, 'utc', false)).toBe('2020-06-20 21:33')
+  })
+
+  it('reads what it writes', () => {
+    for (const write of [wireTime, nameTime]) expect(parseTime(write(T))).toBe(T)
+  })
+
+  it("shows the computer's own zone, and its name", () => {
+    const d = new Date(T * 1000)
+    expect(showTime(T, 'local')).toContain(`${String(d.getHours()).padStart(2, '0')}:33:24`)
+    expect(zoneName('utc')).toBe('UTC')
+    expect(zoneName('local', T)).toMatch(/^UTC[+−]\d\d:\d\d$/)
+  })
+})
+
+it.each([
+  [0, '0 s'],
+  [89, '89 s'],
+  [1200, '20 min'],
+  [3 * 3600, '3 h'],
+  [14 * 86400, '14 days'],
+  [-1200, '−20 min'],
+])('showDuration(%d) is %s', (s, want) => expect(showDuration(s)).toBe(want))
+
+it('counts with the right ending', () => {
+  expect([0, 1, 2016].map((n) => count(n, 'image'))).toEqual(['0 images', '1 image', '2,016 images'])
+})
