@@ -235,3 +235,34 @@ func TestEventsCrossReplicasAndStreamsEndWithTheServer(t *testing.T) {
 		}
 	}
 }
+
+// TestStreamsEndWithTheLogIn waits for the server to look, which it does every 15 seconds.
+func TestStreamsEndWithTheLogIn(t *testing.T) {
+	each(t, func(t *testing.T, a *api) {
+		ctx, cancel := context.WithCancel(eventContext(t))
+		defer cancel()
+		deleted, reset := a.newUser(readOnly), a.newUser(readOnly)
+		token := bearer(a.as(basic(deleted, userPassword)).token())
+		var streams []*bufio.Scanner
+		for _, l := range []login{token, basic(deleted, userPassword), basic(reset, userPassword), bearer(a.as(basic(reset, userPassword)).token())} {
+			_, lines := listening(t, ctx, a.as(l), "")
+			streams = append(streams, lines)
+		}
+		_, stays := listening(t, ctx, a, "")
+		a.call("/delete_users", row{"username": deleted}).ok()
+		a.call("/reset_password", row{"username": reset, "password": "another " + userPassword}).ok()
+		for i, lines := range streams {
+			for lines.Scan() { // to its end
+			}
+			if err := lines.Err(); err != nil {
+				t.Errorf("stream %d: %v", i, err)
+			}
+		}
+		// the others have been told since then that the server is there
+		for range 2 {
+			if !stays.Scan() {
+				t.Fatalf("a stream ended whose user may listen: %v", stays.Err())
+			}
+		}
+	})
+}
