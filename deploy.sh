@@ -247,10 +247,10 @@ cmd_local() {
 cmd_build_client() {
     [ $# -gt 0 ] || set -- linux-amd64 linux-arm64 linux-armv7 darwin-amd64 darwin-arm64 windows-amd64
     need_go
-    dist=$root/.build/dist
-    # only what this call builds stands there, and in SHA256SUMS
-    rm -rf "$dist"
-    mkdir -p "$dist"
+    # what stands there stays until all of this is built
+    dist=$root/.build/dist new=$root/.build/dist.new version=$(source_version)
+    rm -rf "$new"
+    mkdir -p "$new"
     for target; do
         os=${target%-*} arch=${target##*-} suffix='' arm=''
         case $arch in armv[567]) arm=${arch#armv} arch=arm ;; esac
@@ -259,11 +259,13 @@ cmd_build_client() {
         (
             cd "$root"
             CGO_ENABLED=0 GOOS=$os GOARCH=$arch GOARM=$arm go build -buildvcs=false -trimpath \
-                -ldflags "-s -w -X github.com/sticky-pi/sticky-pi-server/services/kit/buildinfo.Version=$(source_version)" \
-                -o "$dist/spi-$target$suffix" ./services/spi/cmd/spi
+                -ldflags "-s -w -X github.com/sticky-pi/sticky-pi-server/services/kit/buildinfo.Version=$version" \
+                -o "$new/spi-$target$suffix" ./services/spi/cmd/spi
         ) || die "spi for $target could not be built: the lines above say why (targets are written as linux-amd64)"
     done
-    (cd "$dist" && { sha256sum spi-* 2>/dev/null || shasum -a 256 spi-*; } >SHA256SUMS)
+    (cd "$new" && { sha256sum spi-* 2>/dev/null || shasum -a 256 spi-*; } >SHA256SUMS)
+    rm -rf "$dist"
+    mv "$new" "$dist"
     say "in $dist:"
     (cd "$dist" && ls)
 }
