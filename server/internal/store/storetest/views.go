@@ -26,6 +26,7 @@ func RunViews(t *testing.T, open func(t *testing.T) store.Store) {
 		{"PointsAndSummariesAgreeWithThePlainDefinition", testViewsModel},
 		{"DaysTooLargeToKeepAreRead", testLargeDay},
 		{"ReadersSeeWhatWritersHaveStored", testReadersAndWriters},
+		{"ManyChangeTheSameDaysAtOnce", testDaysContention},
 		{"DevicesAreMatched", testDevicesLike},
 		{"TheNewestImagesComeFirst", testNewestImages},
 		{"StoredRowsAreFoundByID", testStored},
@@ -259,6 +260,41 @@ func testReadersAndWriters(t *testing.T, s store.Store) {
 	if n, insects := count(); n != images || insects != images {
 		t.Errorf("%d images, %d annotated", n, insects)
 	}
+}
+
+// testDaysContention has uploads, annotations and deletions of the same days meet, the days in any order: none may fail.
+func testDaysContention(t *testing.T, s store.Store) {
+	const writers, images = 12, 6
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			var annotations []store.NewAnnotation
+			var keys []store.ImageKey
+			for i := range images {
+				day := at("2024-05-01").AddDate(0, 0, (w+i)%3)
+				image := Put(t, s, Image("0000000a", day.Add(time.Duration(w*images+i)*time.Minute)))
+				annotations = append(annotations, Annotation(image, uid, version1))
+				if i >= images/2 {
+					keys = append(keys, store.ImageKey{Device: image.Device, Datetime: image.Datetime})
+				}
+			}
+			if _, err := s.AddAnnotations(background(t), annotations); err != nil {
+				t.Error(err)
+			}
+			err := s.DeleteImages(background(t), keys, func(context.Context, []store.Image) error { return nil }, func(*store.Image) error { return nil })
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	n := 0
+	for _, p := range points(t, s, "0000000a", "2024-05-01", "2024-05-04", uid) {
+		if n++; p.Values[store.Insects] != 1 {
+			t.Errorf("%+v", p)
+		}
+	}
+	equal(t, n, writers*images/2)
 }
 
 func testDevicesLike(t *testing.T, s store.Store) {
