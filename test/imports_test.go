@@ -34,7 +34,20 @@ var rules = []rule{
 	{of: "services/webapp/web/..."},
 	{of: "services/webapp/internal/ui/...", may: append([]string{"services/webapp/internal/front", "services/webapp/internal/session"}, clientSide...)},
 	{of: "services/monitor/...", may: clientSide},
-	{of: "ml/...", may: clientSide},
+	// the detector: cmd -> ml -> {worker, models, bundle}; a kind of detector knows of no other, and of nothing but pictures
+	{of: "ml", may: append([]string{"ml/internal/..."}, clientSide...)},
+	{of: "ml/cmd/...", may: append([]string{"ml", "ml/internal/..."}, clientSide...)},
+	{of: "ml/internal/worker/...", may: append([]string{"ml/internal/detect", "ml/internal/photograph"}, clientSide...)},
+	{of: "ml/internal/models/...", may: append([]string{"ml/internal/bundle", "ml/internal/detect/..."}, clientSide...)},
+	{of: "ml/internal/bundle/...", may: clientSide},
+	{of: "ml/internal/photograph/...", may: clientSide},
+	{of: "ml/internal/evaluate/...", may: []string{"ml/internal/detect", "ml/internal/svg"}},
+	{of: "ml/internal/svg/..."},
+	{of: "ml/internal/safetensors/..."},
+	{of: "ml/internal/detect"},
+	{of: "ml/internal/detect/outlines/...", may: []string{"ml/internal/detect"}},
+	{of: "ml/internal/detect/builtin/...", may: []string{"ml/internal/detect", "ml/internal/detect/outlines", "ml/internal/safetensors"}},
+	{of: "ml/internal/detect/onnx/...", may: []string{"ml/internal/detect", "ml/internal/detect/outlines"}},
 	// local mode wires the services through the one package that each exports
 	{of: "services/local/...", may: append([]string{"server", "services/webapp", "services/monitor", "ml"}, clientSide...)},
 	{of: "test/...", may: []string{"..."}},
@@ -91,6 +104,7 @@ var keepers = []struct {
 	{"github.com/pressly/goose/v3/...", []string{"server/internal/store/sqlstore/..."}},
 	{"github.com/aws/aws-sdk-go-v2/...", []string{"server/internal/blob/s3blob/..."}},
 	{"github.com/versity/versitygw/...", []string{"services/kit/s3gw/..."}},
+	{"github.com/yalue/onnxruntime_go/...", []string{"ml/internal/detect/onnx"}},
 }
 
 // A node is a package and what it names.
@@ -192,7 +206,7 @@ func fitsAny(patterns []string, path string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return fits(p, path) })
 }
 
-// TestImportRulesHold lists every package of go.work, as it is built with and without libjpeg-turbo. go test does not know
+// TestImportRulesHold lists every package of go.work, as it is built with and without libjpeg-turbo, onnxruntime and vector kernels. go test does not know
 // that the outcome depends on other modules: -count=1 or -shuffle=on keeps it from answering from its cache.
 func TestImportRulesHold(t *testing.T) {
 	modules := strings.Fields(string(goList(t, nil, "-m")))
@@ -200,7 +214,7 @@ func TestImportRulesHold(t *testing.T) {
 		modules[i] = m + "/..."
 	}
 	var graph []node
-	for _, env := range [][]string{{"CGO_ENABLED=0", "GOFLAGS="}, {"CGO_ENABLED=1", "GOFLAGS=-tags=turbojpeg"}} {
+	for _, env := range [][]string{{"CGO_ENABLED=0", "GOFLAGS="}, {"CGO_ENABLED=1", "GOFLAGS=-tags=turbojpeg,onnx", "GOEXPERIMENT=simd"}} {
 		args := append([]string{"-e", "-json=ImportPath,Imports,TestImports,XTestImports"}, modules...)
 		graph = append(graph, decodeGraph(t, goList(t, env, args...))...)
 	}
@@ -266,6 +280,17 @@ func TestImportRulesForbid(t *testing.T) {
 		{from: "services/webapp/internal/ui", to: "services/webapp/internal/session"},
 		{from: "services/webapp/internal/front", to: gin, want: "only server/internal/httpapi/..., services/webapp/internal/ui/... may"},
 		{from: "ml/internal/detect", to: "services/webapp", want: "may import only"},
+		{from: "ml", to: "ml/internal/worker"},
+		{from: "ml/cmd/spi-uid", to: "ml/internal/evaluate"},
+		{from: "ml/internal/worker", to: "services/spi"},
+		{from: "ml/internal/worker", to: "ml/internal/models", want: "may import only"},
+		{from: "ml/internal/worker", to: "ml/internal/detect/builtin", want: "may import only"},
+		{from: "ml/internal/detect/builtin", to: "services/spi", want: "may import only"},
+		{from: "ml/internal/detect/builtin", to: "ml/internal/detect/onnx", want: "may import only"},
+		{from: "ml/internal/detect/onnx", to: "ml/internal/detect/builtin", test: true},
+		{from: "ml/internal/unheardof", to: "ml/internal/detect", want: "no rule"},
+		{from: "services/local", to: "ml/internal/worker", want: "may import only"},
+		{from: "ml", to: "github.com/yalue/onnxruntime_go", want: "only ml/internal/detect/onnx may"},
 		{from: "services/unheardof", to: "services/kit/config", want: "no rule"},
 		{from: "services/unheardof", to: "fmt", want: "no rule"},
 
