@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ type app struct {
 	in   *os.File
 	out  *os.File // results
 	errs *os.File // progress, remarks, errors
+
+	goesOn bool // the command, given again, goes on where it was interrupted
 }
 
 // isTerminal says whether a person sees what is written to f.
@@ -76,7 +79,23 @@ func (a *app) client(options ...spi.Option) (*spi.Client, error) {
 	if password != "" {
 		options = append(options, spi.WithPassword(saved.User, password))
 	}
-	return a.open(saved, options...)
+	return a.open(saved, append([]spi.Option{spi.WithRetry(spi.Retry{Wait: a.wait})}, options...)...)
+}
+
+// spokenWait is how long a wait for a server is that people are told of.
+const spokenWait = 3 * time.Second
+
+// wait waits before a request is sent again.
+func (a *app) wait(ctx context.Context, d time.Duration) error {
+	if d >= spokenWait && !a.Quiet {
+		a.remark("the server is away or asks to wait: trying again in %s", d.Round(time.Second))
+	}
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // open makes a client of a profile's server, without credentials but those in options.

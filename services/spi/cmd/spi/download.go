@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/md5" //nolint:gosec // the protocol's checksum, not a signature
 	"encoding/hex"
@@ -125,13 +126,16 @@ func writeWhole(path string, at time.Time, write func(*os.File) error) error {
 	return err
 }
 
-// wanted is an image to download: what is kept of each while the others are downloaded, about 100 bytes.
+// wanted is an image to download: what is kept of each while the others are downloaded, 48 bytes.
 type wanted struct {
 	id     int64
-	device string
-	taken  int64 // seconds since the epoch
-	md5    string
+	device string // one for all images of the device
+	taken  int64  // seconds since the epoch
+	md5    [md5.Size]byte
 }
+
+// pieceOf is how many images are kept together: a list that grew as one would be copied, and be there twice.
+const pieceOf = 4096
 
 func (w wanted) key() spi.ImageKey {
 	return spi.ImageKey{Device: w.device, Datetime: spi.Datetime{Time: time.Unix(w.taken, 0).UTC()}}
@@ -165,7 +169,8 @@ func (c downloadCmd) pictures(ctx context.Context, a *app, client *spi.Client, s
 	stop := sync.OnceFunc(d.progress.Stop)
 	defer stop()
 
-	var all []wanted
+	var all [][]wanted
+	n := 0
 	devices := map[string]string{} // one string each
 	for image, err := range client.GetImageSeries(ctx, spi.Metadata, series...) {
 		if err != nil {
@@ -176,12 +181,21 @@ func (c downloadCmd) pictures(ctx context.Context, a *app, client *spi.Client, s
 			device = image.Device
 			devices[device] = device
 		}
-		all = append(all, wanted{image.ID, device, image.Datetime.Unix(), image.MD5})
+		w := wanted{id: image.ID, device: device, taken: image.Datetime.Unix()}
+		if sum, err := hex.DecodeString(image.MD5); err == nil {
+			copy(w.md5[:], sum) // else no file is like it
+		}
+		if n%pieceOf == 0 {
+			all = append(all, make([]wanted, 0, pieceOf))
+		}
+		last := &all[len(all)-1]
+		*last = append(*last, w)
+		n++
 		d.progress.Expect(1, 0)
 	}
 	d.progress.Counted()
 
-	batch := min(max(len(all)/c.Workers/4, 1), 100)
+	batch := min(max(n/c.Workers/4, 1), 100)
 	work := make(chan []wanted)
 	var workers sync.WaitGroup
 	for range c.Workers {
@@ -193,13 +207,13 @@ func (c downloadCmd) pictures(ctx context.Context, a *app, client *spi.Client, s
 			}
 		})
 	}
-	for some := range slices.Chunk(all, batch) {
-		select {
-		case work <- some:
-			continue
-		case <-ctx.Done():
+	for _, piece := range all {
+		for some := range slices.Chunk(piece, batch) {
+			select {
+			case work <- some:
+			case <-ctx.Done():
+			}
 		}
-		break
 	}
 	close(work)
 	workers.Wait()
@@ -210,8 +224,8 @@ func (c downloadCmd) pictures(ctx context.Context, a *app, client *spi.Client, s
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if n := p.failed.Load(); n > 0 {
-		return someFailedf(p.done.Load()+p.skipped.Load(), "%d of %d images failed; the same command tries them again", n, len(all))
+	if failed := p.failed.Load(); failed > 0 {
+		return someFailedf(p.done.Load()+p.skipped.Load(), "%d of %d images failed; the same command tries them again", failed, n)
 	}
 	return nil
 }
@@ -266,7 +280,7 @@ func (d *downloads) batch(ctx context.Context, some []wanted) error {
 }
 
 // isThere says whether an image's file is there. A file that cannot be read is an error: it could not be replaced either.
-func (d *downloads) isThere(path, sum string) (bool, error) {
+func (d *downloads) isThere(path string, sum [md5.Size]byte) (bool, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -289,7 +303,7 @@ func (d *downloads) isThere(path, sum string) (bool, error) {
 	if _, err := io.Copy(h, f); err != nil {
 		return false, err
 	}
-	return strings.EqualFold(hex.EncodeToString(h.Sum(nil)), sum), nil
+	return bytes.Equal(h.Sum(nil), sum[:]), nil
 }
 
 // one downloads one picture. Its error, of this machine's disk or the command's end, ends the whole download.

@@ -77,7 +77,10 @@ func (a *app) reason(ctx context.Context, err error) (int, string) {
 	var wire *spi.Error
 	switch {
 	case errors.Is(err, errInterrupted), ctx.Err() != nil && errors.Is(context.Cause(ctx), errInterrupted):
-		return exitInterrupted, "interrupted; the same command goes on from here"
+		if a.goesOn {
+			return exitInterrupted, "interrupted; the same command goes on from here"
+		}
+		return exitInterrupted, "interrupted"
 	case errors.As(err, &known):
 		return known.status, known.text
 	}

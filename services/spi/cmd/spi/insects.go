@@ -154,7 +154,7 @@ func (c annotationsGetCmd) Run(ctx context.Context, a *app) error {
 	}
 	n := 0
 	err = show(a, c.outputFlags, counted(client.GetAnnotationSeries(ctx, part, series...), &n),
-		column[spi.Annotation]{"IMAGE", func(r spi.Annotation) string { return strconv.FormatInt(r.ParentImageID, 10) }},
+		column[spi.Annotation]{"IMAGE NO", func(r spi.Annotation) string { return strconv.FormatInt(r.ParentImageID, 10) }},
 		column[spi.Annotation]{"INSECTS", func(r spi.Annotation) string { return strconv.Itoa(r.NObjects) }},
 		column[spi.Annotation]{"ALGORITHM", func(r spi.Annotation) string { return r.AlgoName }},
 		column[spi.Annotation]{"VERSION", func(r spi.Annotation) string { return r.AlgoVersion }},
@@ -401,7 +401,7 @@ func (c labelsGetCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	return show(a, c.outputFlags, client.GetLabels(ctx, ids...),
-		column[spi.Label]{"TUBOID", func(l spi.Label) string { return strconv.FormatInt(l.ParentTuboidID, 10) }},
+		column[spi.Label]{"TUBOID NO", func(l spi.Label) string { return strconv.FormatInt(l.ParentTuboidID, 10) }},
 		column[spi.Label]{"LABEL", func(l spi.Label) string { return strconv.Itoa(l.Label) }},
 		column[spi.Label]{"TYPE", func(l spi.Label) string { return l.Type }},
 		column[spi.Label]{"ORDER", func(l spi.Label) string { return orDash(l.Order, plain) }},

@@ -47,7 +47,7 @@ func (c loginCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.open(p, spi.WithPassword(p.User, password), spi.WithRetry(spi.Retry{Attempts: 2}),
+	client, err := a.open(p, spi.WithPassword(p.User, password), spi.WithRetry(spi.Retry{Attempts: 2, LongestWait: 5 * time.Second}),
 		spi.WithSavedToken(spi.Token{}, time.Time{}, func(t spi.Token, renewAt time.Time) { p.Token, p.Renew = t, earlier(renewAt) }))
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // --tz knows its zones on every system
 
@@ -86,6 +87,9 @@ func run(args []string, in *os.File, out, errs *os.File) int {
 		return exitUsage
 	}
 	a := &app{globals: cmd.globals, in: in, out: out, errs: errs}
+	for _, begins := range []string{"upload", "download", "bundle pu", "tuboids get"} {
+		a.goesOn = a.goesOn || strings.HasPrefix(parsed.Command(), begins)
+	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return a.exit(ctx, parsed.Run(a))
 }

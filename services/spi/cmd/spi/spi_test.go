@@ -67,7 +67,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"token ended", nil, spi.Errorf(spi.CodeUnauthorized, "the token is not valid"), exitLogin, "spi login https://api.YOUR-SERVER --user YOU"},
 		{"full disk", nil, fmt.Errorf("writing: %w", &fs.PathError{Op: "write", Path: "/media/x.jpg", Err: syscall.ENOSPC}), exitFailed, "the disk is full (/media/x.jpg): make room"},
 		{"file of this machine", nil, spi.Wrap(spi.CodeInvalid, &fs.PathError{Op: "open", Path: "x.yaml", Err: fs.ErrPermission}, "\"x.yaml\" cannot be read"), exitFailed, "cannot be read: open x.yaml: permission denied"},
-		{"interrupted", ended, fmt.Errorf("get_users: %w", context.Canceled), exitInterrupted, "interrupted"},
+		{"interrupted", ended, fmt.Errorf("get_users: %w", context.Canceled), exitInterrupted, "spi: interrupted\n"},
 		{"control characters", nil, spi.Errorf(spi.CodeInvalid, "device \x1b[2J\nis none\xff"), exitFailed, "device ?[2J is none?"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
