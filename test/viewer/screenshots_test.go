@@ -18,7 +18,7 @@ import (
 var (
 	screenshots = flag.String("screenshots", "", "the folder that TestScreenshots writes pictures of every page to")
 	running     = flag.String("viewer", "", "the address of a running viewer to take them of, in the place of one of the test's own; its admin's password is VIEWER_PASSWORD")
-	image       = flag.String("image", realImage, "the image to take pictures of, DEVICE.DATETIME")
+	pictured    = flag.String("image", realImage, "the image to take pictures of, DEVICE.DATETIME")
 	only        = flag.String("only", "", "the name of the one page to take")
 )
 
@@ -76,7 +76,7 @@ func TestScreenshots(t *testing.T) {
 				if *only != "" && *only != scene.name {
 					continue
 				}
-				b.do(chromedp.Navigate(b.url + strings.Replace(address(scene.path), realImage, *image, 1)))
+				b.do(chromedp.Navigate(b.url + strings.Replace(address(scene.path), realImage, *pictured, 1)))
 				b.waitFor(scene.ready)
 				if scene.then != nil {
 					scene.then(b)

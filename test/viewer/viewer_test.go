@@ -1,0 +1,272 @@
+package viewer
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
+	"github.com/sticky-pi/sticky-pi-server/test/stack"
+)
+
+// device is the one that the tests fill.
+const device = "5c173ff2"
+
+// series uploads n photographs, one every 20 minutes from start on, and gives them.
+func series(t testing.TB, c *spi.Client, device string, start time.Time, n int) []spi.Image {
+	t.Helper()
+	images := make([]spi.Image, n)
+	for i := range images {
+		at := start.Add(time.Duration(i) * 20 * time.Minute)
+		image, err := c.PutImage(t.Context(), spi.FileOf(spitest.Name(device, at), spitest.JPEG(spitest.Photo{
+			Generation: spitest.Second, Width: 1296, Height: 972, Seed: uint64(i), Quality: 80, //nolint:gosec // small
+		})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		images[i] = image
+	}
+	return images
+}
+
+func name(i spi.Image) string {
+	return i.Device + "." + spi.FormatDatetime(i.Datetime.Time, spi.DateV1)
+}
+
+var june = time.Date(2022, 6, 1, 0, 0, 0, 0, time.UTC)
+
+const juneRange = "from=2022-06-01&to=2022-06-02"
+
+func TestAWrongPasswordIsToldAndTheAddressStays(t *testing.T) {
+	s := stack.Local(t, stack.Options{Quiet: true})
+	b := open(t, s, desktop)
+	b.do(chromedp.Navigate(b.url+"/devices?"+juneRange), chromedp.WaitVisible(`input[name=username]`))
+	b.typeLogIn(stack.AdminName, "not the password")
+	b.waitFor(`document.querySelector('[role=alert]')?.innerText.includes('The user name or the password is wrong.')`)
+	b.typeLogIn(stack.AdminName, stack.AdminPassword)
+	b.do(chromedp.WaitVisible(`header.top`))
+	if at := eval[string](b, `location.pathname + location.search`); at != "/devices?"+juneRange {
+		t.Errorf("after the log-in one is at %s", at)
+	}
+	if stored := eval[string](b, `document.cookie + JSON.stringify({...localStorage}) + JSON.stringify({...sessionStorage})`); strings.Contains(stored, "session") || strings.Contains(stored, "token") {
+		t.Errorf("a script can read %s", stored)
+	}
+	b.do(chromedp.Click(`button[aria-label="Log out"]`), chromedp.WaitVisible(`input[name=username]`), chromedp.Reload(), chromedp.WaitVisible(`input[name=username]`))
+}
+
+func TestTheDefaultRangeIsTheLastFourWeeks(t *testing.T) {
+	s := stack.Local(t, stack.Options{Quiet: true})
+	c := client(t, s)
+	today := time.Now().UTC().Truncate(24 * time.Hour)
+	series(t, c, device, today.Add(-27*24*time.Hour), 1)
+	series(t, c, device, today.Add(-28*24*time.Hour), 1) // a day too old
+	b := open(t, s, desktop)
+	b.logIn("/", stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelector('.count').innerText === '1 image in scope'`)
+	got := eval[[]string](b, `[...document.querySelectorAll('.scope-bar input[type=date]')].map((i) => i.value)`)
+	want := []string{today.Add(-27 * 24 * time.Hour).Format(time.DateOnly), today.Format(time.DateOnly)}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the range is %v, want %v", got, want)
+	}
+	b.quiet()
+}
+
+func TestHoverShowsTheVeryImageAndAClickOpensIt(t *testing.T) {
+	s := stack.Local(t, stack.Options{Quiet: true})
+	c := client(t, s)
+	images := series(t, c, device, june, 6)
+	annotate(t, c, images[0], square(10, 10, 20), square(100, 100, 20), square(300, 100, 20))
+	b := open(t, s, desktop)
+	b.logIn("/images?"+juneRange, stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelector('.panel .u-over') !== null`)
+	x, y := b.pointAtImage() // from the left: the first one
+	b.waitFor(`document.querySelector('.hover-card img')?.naturalWidth === 128`)
+	card := eval[string](b, `document.querySelector('.hover-card').innerText`)
+	first := images[0]
+	for _, want := range []string{
+		device, first.Datetime.Format(time.DateTime), fmt.Sprintf("%.1f °C", *first.Temp), fmt.Sprintf("%.1f %%", *first.Hum), "Insects\n3",
+	} {
+		if !strings.Contains(card, want) {
+			t.Errorf("the card lacks %q: %q", want, card)
+		}
+	}
+	b.do(chromedp.MouseClickXY(x, y))
+	b.waitFor(`document.querySelector('.image-view .moved img')?.naturalWidth === 512`)
+	if at := eval[string](b, `new URLSearchParams(location.search).get('image')`); at != name(first) {
+		t.Errorf("the address names the image %s, want %s", at, name(first))
+	}
+	if n := b.asked("/v2/series"); n != 1 {
+		t.Errorf("the series was asked for %d times", n)
+	}
+	b.quiet()
+}
+
+func TestTheImageIsWalkedByKeysAndPlays(t *testing.T) {
+	s := stack.Local(t, stack.Options{Quiet: true})
+	images := series(t, client(t, s), device, june, 5)
+	b := open(t, s, desktop)
+	b.logIn("/images?"+juneRange+"&image="+name(images[1]), stack.AdminName, stack.AdminPassword)
+	shows := func(i int) {
+		t.Helper()
+		b.waitFor(`new URLSearchParams(location.search).get('image') === '` + name(images[i]) + `' && document.querySelector('.metadata code')?.innerText === '` +
+			fmt.Sprint(images[i].ID) + `'`)
+	}
+	shows(1)
+	b.waitFor(`!document.querySelector('button[aria-label="Next image"]').disabled`) // its neighbours are known
+	b.do(chromedp.KeyEvent(kb.ArrowRight))
+	shows(2)
+	b.do(chromedp.KeyEvent(kb.ArrowLeft), chromedp.KeyEvent(kb.ArrowLeft))
+	shows(0)
+	if !eval[bool](b, `document.querySelector('button[aria-label="Previous image"]').disabled`) {
+		t.Error("there is something before the first image")
+	}
+	b.do(chromedp.Click(`button[aria-label="Play (space)"]`))
+	shows(4) // it plays to the end
+	b.waitFor(`document.querySelector('button[aria-label="Play (space)"]') !== null`)
+	b.do(chromedp.KeyEvent(kb.Escape))
+	b.waitFor(`document.querySelector('.image-view') === null && !location.search.includes('image=')`)
+	b.quiet()
+}
+
+func TestContoursStandWhereTheDetectorPutThem(t *testing.T) {
+	s := stack.Local(t, stack.Options{Quiet: true})
+	fillReal(t, s)
+	b := open(t, s, desktop)
+	b.logIn("/images?"+realRange+"&image="+realImage, stack.AdminName, stack.AdminPassword)
+	b.waitFor(pictureShown)
+	frame := eval[[4]float64](b, `(() => { const r = document.querySelector('.frame').getBoundingClientRect(); return [r.x, r.y, r.width, r.height] })()`)
+	at := func(shot image.Image, x, y int) color.RGBA { // in pixels of the original
+		px, py := int(frame[0]+float64(x)*frame[2]/2592), int(frame[1]+float64(y)*frame[3]/1944)
+		for dx := -1; dx <= 1; dx++ { // the line is thin
+			for dy := -1; dy <= 1; dy++ {
+				if c, ok := shot.At(px+dx, py+dy).(color.RGBA); ok && blue(c) {
+					return c
+				}
+			}
+		}
+		r, g, bl, _ := shot.At(px, py).RGBA()
+		return color.RGBA{uint8(r >> 8), uint8(g >> 8), uint8(bl >> 8), 255} //nolint:gosec // 8 bits
+	}
+	check := func(shown bool) {
+		t.Helper()
+		shot, err := png.Decode(bytes.NewReader(run(b, chromedp.CaptureScreenshot())))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rgba := image.NewRGBA(shot.Bounds())
+		for y := range rgba.Rect.Dy() {
+			for x := range rgba.Rect.Dx() {
+				rgba.Set(x, y, shot.At(x, y))
+			}
+		}
+		// the squares of fillReal: edges are blue, insides are not
+		for _, p := range [][2]int{{400, 400}, {600, 400}, {500, 300}, {500, 500}, {1200, 1050}, {1500, 1050}, {1350, 900}, {1350, 1200}} {
+			if c := at(rgba, p[0], p[1]); blue(c) != shown {
+				t.Errorf("at %v of the original there is %v; contours shown: %v", p, c, shown)
+			}
+		}
+		for _, p := range [][2]int{{500, 400}, {1350, 1050}, {800, 400}, {300, 400}} {
+			if c := at(rgba, p[0], p[1]); blue(c) {
+				t.Errorf("at %v of the original, where nothing was found, there is %v", p, c)
+			}
+		}
+	}
+	check(true)
+	b.do(chromedp.KeyEvent("c"))
+	b.waitFor(`document.querySelector('.outlines') === null`)
+	check(false)
+	b.quiet()
+}
+
+func blue(c color.RGBA) bool { return c.B > 150 && c.R < 110 && c.G < 110 }
+
+func TestADragZoomsAndTheAddressGivesTheSameView(t *testing.T) {
+	s := stack.Local(t, stack.Options{Quiet: true})
+	series(t, client(t, s), device, june, 20)
+	b := open(t, s, desktop)
+	b.logIn("/images?"+juneRange, stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelector('.panel .u-over') !== null`)
+	r := eval[[4]float64](b, `(() => { const r = document.querySelector('.panel .u-over').getBoundingClientRect(); return [r.x, r.y, r.width, r.height] })()`)
+	from, to, y := r[0]+r[2]/4, r[0]+r[2]/2, r[1]+r[3]/2
+	b.do(
+		chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, from, y),
+		chromedp.MouseEvent(input.DispatchMouseEventTypeMousePressed, from, y, chromedp.ButtonLeft, chromedp.ClickCount(1)),
+		chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, (from+to)/2, y, chromedp.ButtonLeft),
+		chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, to, y, chromedp.ButtonLeft),
+		chromedp.MouseEvent(input.DispatchMouseEventTypeMouseReleased, to, y, chromedp.ButtonLeft, chromedp.ClickCount(1)),
+	)
+	b.waitFor(`location.search.includes('zoom=')`)
+	address := eval[string](b, `location.href`)
+	zoom := strings.Split(must(url.Parse(address)).Query().Get("zoom"), "~")
+	for i, want := range []time.Time{june.Add(12 * time.Hour), june.Add(24 * time.Hour)} { // a quarter and a half of two days
+		got, _, err := spi.ParseDatetime(zoom[i])
+		if err != nil || got.Sub(want).Abs() > 10*time.Minute {
+			t.Errorf("zoom %v, want about %s", zoom, want)
+		}
+	}
+	slider := func() string {
+		return eval[string](b, `document.querySelector('.range-slider .middle').getAttribute('aria-valuetext')`)
+	}
+	before := slider()
+	b.do(chromedp.Navigate(address))
+	b.waitFor(`document.querySelector('.range-slider') !== null`)
+	if after := slider(); after != before {
+		t.Errorf("the address shows %q, and not %q", after, before)
+	}
+	b.do(chromedp.Click(`.zoom-buttons button:last-child`))
+	b.waitFor(`!location.search.includes('zoom=')`)
+	b.quiet()
+}
+
+func must(u *url.URL, err error) *url.URL {
+	if err != nil {
+		panic(err)
+	}
+	return u
+}
+
+func TestNewImagesAppearWithoutAReload(t *testing.T) {
+	s := stack.Local(t, stack.Options{Quiet: true})
+	c := client(t, s)
+	series(t, c, device, june, 2)
+	b := open(t, s, desktop)
+	b.logIn("/images?"+juneRange, stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelector('.count').innerText === '2 images in scope'`)
+	b.waitFor(`performance.getEntriesByType('resource').length > 0`)
+	eval[bool](b, `window.notReloaded = true`)
+	series(t, c, "0a5bb6f4", june.Add(time.Hour), 1)
+	b.waitFor(`document.querySelector('.count').innerText === '3 images in scope' && document.querySelectorAll('.panel').length === 2`)
+	if !eval[bool](b, `window.notReloaded === true`) {
+		t.Error("the page was loaded anew")
+	}
+	b.quiet()
+}
+
+func TestTheTableOfTheScopeIsDownloaded(t *testing.T) {
+	s := stack.Local(t, stack.Options{Quiet: true})
+	c := client(t, s)
+	images := series(t, c, device, june, 4)
+	annotate(t, c, images[2], square(10, 10, 20))
+	b := open(t, s, desktop)
+	b.logIn("/data?"+juneRange, stack.AdminName, stack.AdminPassword)
+	text := run(b, chromedp.Evaluate[string](`fetch('/data.csv.gz?start=2022-06-01&end=2022-06-02').then((r) => new Response(r.body.pipeThrough(new DecompressionStream('gzip'))).text())`, chromedp.EvalAwaitPromise))
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) != 5 {
+		t.Fatalf("%d lines:\n%s", len(lines), text)
+	}
+	want := fmt.Sprintf("%d,%s,%s,", images[2].ID, device, spi.FormatDatetime(images[2].Datetime.Time, spi.DateV2))
+	if !strings.HasPrefix(lines[3], want) || strings.Split(lines[3], ",")[6] != "1" || strings.Split(lines[2], ",")[6] != "" {
+		t.Errorf("lines %q and %q, want %s... with 1 insect, and one without", lines[3], lines[2], want)
+	}
+}
