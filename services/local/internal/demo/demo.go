@@ -1,5 +1,6 @@
 // Package demo fills a local server with what three devices would have sent in the last days, so that every page has
-// something to show. It may import services/spi, and spitest for the photographs.
+// something to show: cards that insects and debris stick to, more from day to day. It may import services/spi, and spitest for
+// the photographs' metadata.
 package demo
 
 import (
@@ -82,7 +83,5 @@ func photograph(device int, name string, at time.Time) []byte {
 	set(&m.Lat, 49.2614+0.01*float64(device), 1e5)
 	set(&m.Lng, -123.2508+0.01*float64(device), 1e5)
 	set(&m.Alt, 97.3, 10)
-	return spitest.JPEG(spitest.Photo{
-		Generation: spitest.Second, Width: width, Height: height, Seed: h.Sum64(), Quality: 85, Metadata: m,
-	})
+	return spitest.WithEXIF(picture(device, at), spitest.EXIF("RaspberryPi", spitest.UserComment(m)))
 }
