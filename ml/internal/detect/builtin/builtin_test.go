@@ -6,8 +6,10 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"io"
 	"math"
 	"math/rand/v2"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect"
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect/outlines"
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/evaluate"
 )
 
 // card is a generated yellow card with dark, leggy blobs at the given places.
@@ -281,5 +284,24 @@ func TestDarknessSeesThePhotograph(t *testing.T) {
 	}
 	if _, err := outlines.Find(t.Context(), *m, outlines.Defaults()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAnnotatedPhotographsAreUnderstood holds the embedded weights, which have seen these photographs, against what people drew: whether
+// the weights, the network and the outlines fit together. How good the detector is on others, docs/DETECTOR.md says.
+func TestAnnotatedPhotographsAreUnderstood(t *testing.T) {
+	const folder = "../../../../../shared/data/uid"
+	if _, err := os.Stat(folder); err != nil {
+		t.Skip("../shared/data/uid has no annotated photographs")
+	}
+	only := []string{"398948ee.2020-07-03_09-02-15", "5c173ff2.2020-07-05_20-33-31"}
+	report, err := evaluate.Dir(t.Context(), detector(t), folder, evaluate.Options{Only: only}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range report.Photographs {
+		if all := p.Scores[0].All; all.Precision() < 0.68 || all.Recall() < 0.68 {
+			t.Errorf("%s: precision %.2f, recall %.2f", p.Name, all.Precision(), all.Recall())
+		}
 	}
 }
