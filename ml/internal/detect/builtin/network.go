@@ -9,15 +9,14 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/safetensors"
 )
 
-// Sizes of the network's input: what it was trained on, and what its three halvings need.
+// What goes into the network and what comes out, as it was trained.
 const (
 	unshuffle = 2 // the first layer sees squares of 2 x 2 pixels as one pixel of 12 channels
 	colours   = 3 // blue, green, red
 	inputs    = colours * unshuffle * unshuffle
 	mapsOut   = 2 // fg, core
 	outputs   = mapsOut * unshuffle * unshuffle
-	multiple  = 8 * unshuffle // width and height are multiples of it
-	maxWidth  = 256           // channels of a layer; they decide about memory
+	maxWidth  = 256 // channels of a layer; they decide about memory
 )
 
 // network is the U-Net of ml/train/net.py: four levels of two convolutions, each level at half the resolution of the one
