@@ -43,7 +43,7 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
   devel             the same on plain HTTP at localhost, with data of its own
   down              stop everything; data stays
   status            what is running, until when the certificates are valid; exit 1 if something is not well
-  logs [SERVICE]    the end of the logs: api, uid, nginx, db, s3, certbot; -f: follow
+  logs [SERVICE]    the end of the logs: api, webapp, uid, nginx, db, s3, certbot; -f: follow
   scale api=N uid=N so many replicas of the API, of the insect detector
   mysql-prompt      a MariaDB shell
   mysql-backup [DIR]       dump the database into this (or that) folder, while it is in use
@@ -63,6 +63,7 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
   lint      check the formatting and the style of all sources
   test      set up what the tests need and run every test; arguments go to `go test`
               (packages: ./server/internal/store/...; flags: -run TestUpload -count=1)
+  screenshots DIR          pictures of every page of the viewer, to look at; needs Chromium and the real data
   help      this text
 HELP
 }
@@ -359,6 +360,9 @@ expand() {
     printf '%s\n' "$text"
 }
 
+# digest: the SHA-256 of the standard input
+digest() { { sha256sum 2>/dev/null || shasum -a 256; } | cut -d' ' -f1; }
+
 # load_settings exports what .env and .secret.env set, and what follows from it. What the environment sets goes first. This,
 # and no reader of docker compose's, is what the services get.
 load_settings() {
@@ -385,6 +389,9 @@ load_settings() {
     done
     export MYSQL_HOST="${MYSQL_HOST:-spi_db}" MYSQL_DATABASE="${MYSQL_DATABASE:-sticky-pi}" MYSQL_USER="${MYSQL_USER:-sticky-pi}"
     export ROOT_DOMAIN_NAME="${ROOT_DOMAIN_NAME:-}" S3_HOST="${S3_HOST:-}"
+    # seals the viewer's sessions: it must not know the key itself
+    WEBAPP_SECRET=${WEBAPP_SECRET:-$(printf 'sticky-pi viewer %s' "${SECRET_API_KEY:-}" | digest)}
+    export WEBAPP_SECRET
     LOCAL_VOLUME_ROOT=${LOCAL_VOLUME_ROOT:-/opt/sticky-pi-server}
     case $LOCAL_VOLUME_ROOT in /*) ;; *) LOCAL_VOLUME_ROOT=$root/${LOCAL_VOLUME_ROOT#./} ;; esac
     export LOCAL_VOLUME_ROOT
@@ -715,7 +722,7 @@ cmd_prod() {
     [ $# -eq 0 ] || misuse "prod takes no arguments"
     use_stack prod
     start_stack
-    say "everything is healthy: https://api.$ROOT_DOMAIN_NAME"
+    say "everything is healthy: https://webapp.$ROOT_DOMAIN_NAME, API https://api.$ROOT_DOMAIN_NAME"
     compose exec -T spi_nginx test -e "/etc/letsencrypt/live/$ROOT_DOMAIN_NAME/fullchain.pem" ||
         say "there is no certificate yet: 'sh deploy.sh prod-init' gets one"
 }
@@ -724,7 +731,7 @@ cmd_devel() {
     [ $# -eq 0 ] || misuse "devel takes no arguments"
     use_stack devel
     start_stack
-    say "everything is healthy: API http://localhost:${API_PORT:-8080}, S3 http://$S3_HOST; data in $LOCAL_VOLUME_ROOT"
+    say "everything is healthy: viewer http://localhost:${WEBAPP_PORT:-8081}, API http://localhost:${API_PORT:-8080}, S3 http://$S3_HOST; data in $LOCAL_VOLUME_ROOT"
 }
 
 cmd_down() {
@@ -1562,12 +1569,15 @@ cmd_lint() {
 test_needs='cc|gcc libc6-dev|the race detector, and thumbnails by libjpeg-turbo
 turbojpeg|pkg-config libturbojpeg0-dev|thumbnails by libjpeg-turbo
 mariadbd|mariadb-server|tests on MariaDB
+node|nodejs npm|the pages of the viewer, and their tests
+chromium|chromium|tests of the viewer in a browser
 aws|awscli|tests with the AWS command-line client'
 
 present() {
     case $1 in
     cc) cgo_works ;;
     turbojpeg) turbojpeg_works ;;
+    node) node_works ;;
     *) have "$1" || [ -x "/usr/sbin/$1" ] || [ -x "/usr/local/sbin/$1" ] ;;
     esac
 }
@@ -1641,9 +1651,16 @@ cmd_test() {
 
     cd "$root"
     failed=''
+    if node_works; then
+        build_viewer || failed="$failed viewer"
+        if [ "$only" = '' ] && [ -d "$web/node_modules" ]; then
+            say "the viewer's pages: tests"
+            (cd "$web" && npm run --silent test) </dev/null || failed="$failed viewer-tests"
+        fi
+    fi
     if [ "$only" = given ]; then
         say "go test ${race:-without -race}${tags:+ -tags $tags} $*"
-        run_tests $race -shuffle=on -timeout 20m -tags "$tags" "$@" </dev/null || failed=tests
+        run_tests $race -shuffle=on -timeout 20m -tags "$tags" "$@" </dev/null || failed="$failed tests"
     else
         all=$(packages) tagged=$(tagged_packages turbojpeg && tagged_packages onnx)
         say "go vet"
@@ -1673,6 +1690,17 @@ cmd_test() {
     say "test: passed"
 }
 
+# --- screenshots ------------------------------------------------------------------------------------------------------
+
+cmd_screenshots() {
+    [ $# -eq 1 ] || misuse "screenshots takes the folder that the pictures go to"
+    need_go
+    build_viewer || die "without its pages there is nothing to see"
+    case $1 in /*) folder=$1 ;; *) folder=$PWD/$1 ;; esac
+    (cd "$root/test" && go test -count=1 -run '^TestScreenshots$' ./viewer -args -screenshots "$folder") || die "the lines above say why"
+    say "the pictures are in $folder"
+}
+
 # ----------------------------------------------------------------------------------------------------------------------
 
 [ $# -gt 0 ] || misuse "a command is missing"
@@ -1684,6 +1712,7 @@ init) cmd_init "$@" ;;
 build-client) cmd_build_client "$@" ;;
 lint) cmd_lint "$@" ;;
 test) cmd_test "$@" ;;
+screenshots) cmd_screenshots "$@" ;;
 prod-init) cmd_prod_init "$@" ;;
 prod) cmd_prod "$@" ;;
 devel) cmd_devel "$@" ;;
