@@ -20,7 +20,9 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +30,8 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/term"
 
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 	"github.com/sticky-pi/sticky-pi-server/test/stack"
@@ -269,29 +273,50 @@ func TestTheCommandLineAsksForAPasswordWithoutShowingIt(t *testing.T) {
 
 func TestCtrlCAtThePasswordLeavesTheTerminalAsItWas(t *testing.T) {
 	t.Parallel()
+	for name, interrupt := range map[string]func(*exec.Cmd, *os.File){
+		"key":    func(_ *exec.Cmd, terminal *os.File) { _, _ = io.WriteString(terminal, "abc\x03") },
+		"signal": func(cmd *exec.Cmd, _ *os.File) { _ = cmd.Process.Signal(syscall.SIGTERM) },
+	} {
+		t.Run(name, func(t *testing.T) { interruptedPrompt(t, interrupt) })
+	}
+}
+
+func interruptedPrompt(t *testing.T, interrupt func(*exec.Cmd, *os.File)) {
 	p := newPerson(t)
 	cmd := p.command(t.Context(), "login", "http://127.0.0.1:1", "--user", "anna")
-	terminal, err := pty.Start(cmd)
+	terminal, program, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer terminal.Close()
+	defer program.Close() // open until the end, which would put the terminal right by itself
+	before, err := term.GetState(int(program.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
 	in := bufio.NewReader(terminal)
 	for range 3 {
 		if _, err := in.ReadString(':'); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
+	interrupt(cmd, terminal)
+	for line := ""; line != "spi: interrupted"; line = strings.TrimSpace(line) {
+		if line, err = in.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := in.ReadString('\n'); err != nil { // the line of the prompt ends once the terminal is put right
-		t.Fatal(err)
-	}
-	rest, _ := io.ReadAll(in) // as above
 	_ = cmd.Wait()
-	if status := cmd.ProcessState.ExitCode(); status != 130 || !strings.Contains(string(rest), "interrupted") {
-		t.Errorf("exit status %d, %q", status, rest)
+	if status := cmd.ProcessState.ExitCode(); status != 130 {
+		t.Errorf("exit status %d", status)
+	}
+	after, err := term.GetState(int(program.Fd()))
+	if diff := cmp.Diff(before, after, cmp.Exporter(func(reflect.Type) bool { return true })); diff != "" || err != nil {
+		t.Errorf("the terminal is not as it was: %v, %s", err, diff)
 	}
 }
 

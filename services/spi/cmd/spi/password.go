@@ -79,38 +79,45 @@ func firstLine(r io.Reader) (string, error) {
 	return strings.TrimRight(line, "\r\n"), nil
 }
 
-// askHidden asks a person for a line that the terminal does not show. Ctrl-C leaves the terminal as it was.
+// askHidden asks a person for a line that the terminal does not show, not even where it is typed before the question is
+// there. Ctrl-C, or a signal, leaves the terminal as it was.
 func (a *app) askHidden(ctx context.Context, prompt string) (string, error) {
 	fd := int(a.in.Fd())
-	before, err := term.GetState(fd)
+	before, err := term.MakeRaw(fd)
 	if err != nil {
 		return "", fmt.Errorf("the terminal cannot be used: %w", err)
 	}
 	type answer struct {
-		text []byte
+		text string
 		err  error
 	}
 	answered := make(chan answer, 1)
-	fmt.Fprintf(a.errs, "%s: ", prompt)
 	go func() { // ends with the program where nobody answers
-		text, err := term.ReadPassword(fd)
+		text, err := term.NewTerminal(struct {
+			io.Reader
+			io.Writer
+		}{a.in, a.errs}, "").ReadPassword(prompt + ": ")
 		answered <- answer{text, err}
 	}()
+	var got answer
 	select {
-	case got := <-answered:
-		fmt.Fprintln(a.errs)
-		if got.err != nil && !errors.Is(got.err, io.EOF) {
-			return "", fmt.Errorf("the password cannot be read: %w", got.err)
-		}
-		if len(got.text) == 0 {
-			return "", errors.New("no password was given")
-		}
-		return string(got.text), nil
+	case got = <-answered:
 	case <-ctx.Done():
-		_ = term.Restore(fd, before)
-		fmt.Fprintln(a.errs)
-		return "", context.Cause(ctx)
+		got.err = context.Cause(ctx)
 	}
+	_ = term.Restore(fd, before) // where it is gone, nobody sees it
+	if got.err != nil {
+		fmt.Fprintln(a.errs)
+	}
+	switch {
+	case errors.Is(got.err, io.EOF): // Ctrl-C and Ctrl-D
+		return "", errInterrupted
+	case got.err != nil:
+		return "", fmt.Errorf("the password cannot be read: %w", got.err)
+	case got.text == "":
+		return "", errors.New("no password was given")
+	}
+	return got.text, nil
 }
 
 // confirm asks a person to type a word before something that cannot be undone. Without a terminal it fails: scripts give
