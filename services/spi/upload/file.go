@@ -219,10 +219,10 @@ func (r *run) send(j *job) (settled bool) {
 	case r.hard.Err() != nil:
 		return true
 	case errors.Is(err, errStalled):
-	case !errors.As(err, &wire), wire.Code == spi.CodeUnauthorized, wire.Code == spi.CodeForbidden:
+	case !errors.As(err, &wire), wire.Code == spi.CodeForbidden, wire.Code == spi.CodeUnauthorized && !r.mayPass(err):
 		r.stop(err)
 		return true
-	case wire.Code == spi.CodeUnavailable, wire.Code == spi.CodeRateLimited:
+	case wire.Code == spi.CodeUnauthorized, wire.Code == spi.CodeUnavailable, wire.Code == spi.CodeRateLimited:
 	case wire.Code == spi.CodeConflict && !errors.Is(err, spi.ErrGateway):
 		r.fail(j, CodeConflict, wire.Message)
 		return true

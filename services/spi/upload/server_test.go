@@ -522,6 +522,17 @@ func TestWhatCannotGetBetterEndsTheRunAtOnce(t *testing.T) {
 			refuse(w, spi.CodeUnauthorized, "wrong password")
 			return true
 		}, spi.CodeUnauthorized, 0},
+		{"an account that is gone", func() func(w http.ResponseWriter, r *http.Request) bool {
+			var gone atomic.Bool
+			return func(w http.ResponseWriter, r *http.Request) bool {
+				if gone.Store(gone.Load() || r.URL.Path == "/_put_new_images"); !gone.Load() {
+					return false
+				}
+				_, _ = io.Copy(io.Discard, r.Body)
+				refuse(w, spi.CodeUnauthorized, "no such user")
+				return true
+			}
+		}(), spi.CodeUnauthorized, 0},
 		{"a reader", func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path != "/_put_new_images" {
 				return false
@@ -637,6 +648,27 @@ func TestAFaultOfTheServerAtOneFileIsThatFilesAlone(t *testing.T) {
 	r := newTrial(t, s, Options{}).mustRun(t, dir)
 	expect(t, "codes", codes(r), map[string]Code{bad: CodeServer})
 	expect(t, "uploaded", r.Uploaded, int64(3))
+}
+
+func TestTokensThatEndAtTheWrongMomentAreNoReasonToStop(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	card(t, dir, "5c173ff2", 10)
+	var mu sync.Mutex
+	n := 0
+	s.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if r.URL.Path != "/get_token" {
+			n++
+		}
+		if r.URL.Path == "/get_token" || n < 4 || n > 9 {
+			return false
+		}
+		refuse(w, spi.CodeUnauthorized, "the token is over")
+		return true
+	}
+	r := newTrial(t, s, Options{}).mustRun(t, dir)
+	expect(t, "counts", []int64{r.Uploaded + r.AlreadyThere, r.Failed}, []int64{10, 0})
 }
 
 func TestALogInPageInTheMiddleOfARunIsWaitedFor(t *testing.T) {

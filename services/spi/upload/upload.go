@@ -473,14 +473,22 @@ func (r *run) mayPass(err error) bool {
 	switch {
 	case errors.Is(err, errStalled):
 		return true
-	case !errors.As(err, &wire), wire.Code == spi.CodeUnauthorized, wire.Code == spi.CodeForbidden:
+	case !errors.As(err, &wire), wire.Code == spi.CodeForbidden:
 		return false
+	case wire.Code == spi.CodeUnauthorized:
+		return r.answered.Load() && r.loggedIn()
 	case r.answered.Load():
 		return true
 	case errors.Is(err, spi.ErrNoAPI), errors.As(err, &certificate):
 		return false
 	}
 	return wire.Code == spi.CodeUnavailable || wire.Code == spi.CodeRateLimited || wire.Code == spi.CodeInternal
+}
+
+// loggedIn says whether the server gives a token still: then it refused one that ended at the wrong moment.
+func (r *run) loggedIn() bool {
+	_, err := r.client.GetToken(r.soft)
+	return err == nil || spi.CodeOf(err) != spi.CodeUnauthorized && spi.CodeOf(err) != spi.CodeForbidden
 }
 
 func (r *run) succeeded() {
