@@ -28,6 +28,7 @@ var scenes = []struct {
 	then              func(b *tab)
 }{
 	{"images", "/images?{range}", `document.querySelectorAll('.panel .u-over').length > 0`, nil},
+	{"compare", "/images?{range}&compare=temperature", `document.querySelector('.compare .u-over')`, nil},
 	{"images-hover", "/images?{range}", `document.querySelectorAll('.panel .u-over').length > 0`, func(b *tab) {
 		b.pointAtImage()
 		b.waitFor(`document.querySelector('.hover-card img')?.complete`)

@@ -125,6 +125,25 @@ export function panelOptions(c: PanelChart): uPlot.Options {
   }
 }
 
+/** One variable of several devices, in the place of their panels: as wide as those, for the same axis of times. */
+export function compareOptions(c: { width: number; height: number; look: Look; zone: Zone; window: () => Span; colours: string[] }): uPlot.Options {
+  const { left, right } = axisWidth(c.look.narrow)
+  return {
+    width: c.width,
+    height: c.height,
+    padding: [6, 2 * right, 6, 0],
+    legend: { show: false },
+    tzDate: tzDate(c.zone),
+    cursor: { x: true, y: false, drag: { x: false, y: false, setScale: false }, points: { show: false } },
+    scales: { x: { time: true, auto: false, range: () => c.window() }, y: { auto: true } },
+    axes: [
+      { scale: 'x', size: 0, space: SPACE, ticks: { show: false }, grid: { stroke: c.look.grid, width: 1 }, values: (_, splits) => splits.map(() => '') },
+      { ...axis(c.look, 'y', c.look.text, 3, left), grid: { show: true, stroke: c.look.grid, width: 1 } },
+    ],
+    series: [{}, ...c.colours.map((colour) => line('y', colour))],
+  }
+}
+
 /** One square for an image, side by side where there are many. */
 function drawLight(u: uPlot, s: DeviceSeries, scale: Span): void {
   const light = s.values.light

@@ -8,6 +8,7 @@ import { dark } from '../../state/prefs'
 import { go, rangeOf, useView } from '../../state/view'
 import { Busy, Empty, ErrorBox, IconButton, PageHead } from '../../ui/page'
 import { lookOf, type Scales } from './chart'
+import { comparable, Compare } from './compare'
 import { HoverCard } from './hover'
 import { ImageView } from './image-view'
 import { covering, extent, useSeries } from './load'
@@ -55,14 +56,26 @@ export default function ImagesPage() {
     return { temperature: [t[0] - room, t[1] + room], humidity: [0, 102], light: extent(base?.series ?? [], 'light', 0.02) ?? [0, 1] }
   }, [base])
 
+  const compared = comparable.find(([variable]) => variable === view.extra.compare)?.[0]
   const current = base && covering(base, detail, zoom ?? range)
   const fine = useMemo(() => new Map((current?.series ?? []).map((s) => [s.device, s])), [current])
 
   return (
     <>
       <PageHead title="Images">
-        <Legend light={scales.light} />
+        {!compared && <Legend light={scales.light} />}
         <span class="grow" />
+        <label>
+          <span class="sr-only">Charts</span>
+          <select value={compared ?? ''} onChange={(e) => go({ extra: e.currentTarget.value ? { compare: e.currentTarget.value } : {} })}>
+            <option value="">One chart a device</option>
+            {comparable.map(([variable, title]) => (
+              <option key={variable} value={variable}>
+                Compare: {title}
+              </option>
+            ))}
+          </select>
+        </label>
         <ZoomButtons range={range} showSpan={showSpan} zoomed={zoom !== null} />
       </PageHead>
       <div ref={root}>
@@ -71,7 +84,8 @@ export default function ImagesPage() {
         {base && base.series.length === 0 && <Empty>No images in this range. Choose another one, or other devices, above.</Empty>}
         {base && base.series.length > 0 && (
           <>
-            {base.series.map((s) => (
+            {compared && current && <Compare series={current.series} variable={compared} range={range} width={width} look={look} showSpan={showSpan} />}
+            {!compared && base.series.map((s) => (
               <Panel
                 key={s.device}
                 series={fine.get(s.device) ?? { ...s, id: [], time: [], values: {} }}
