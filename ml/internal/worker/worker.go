@@ -41,6 +41,9 @@ const (
 	leaseGrace = 2 * time.Second
 	firstPause = time.Second      // of what fails: the API away, S3 away
 	longPause  = 30 * time.Second // the longest
+	// largePixels is from when a photograph is looked at alone, or beside ordinary ones: devices make 5 megapixels, and
+	// somebody's 50 take several times the memory.
+	largePixels = 12_000_000
 	// backlogEvery is how often the server is asked what there is to do: with many images, counting takes it seconds.
 	backlogEvery = 5 * time.Minute
 )
@@ -84,11 +87,12 @@ type Worker struct {
 	seconds float64 // that an image takes, lately; 0: not known yet
 	problem error   // of the last thing asked of the API; nil: it answered
 
-	storeAway atomic.Bool // a photograph could not be fetched, and others will not be
+	storeAway atomic.Bool   // a photograph could not be fetched, and others will not be
+	large     chan struct{} // holds one value while a large photograph is in flight
 }
 
 // New gives a worker.
-func New(cfg Config) *Worker { return &Worker{Config: cfg} }
+func New(cfg Config) *Worker { return &Worker{Config: cfg, large: make(chan struct{}, 1)} }
 
 // Ping tells what is wrong with the API, as the last request saw it.
 func (w *Worker) Ping(context.Context) error {
@@ -289,6 +293,15 @@ func (w *Worker) start(ctx, detecting, settling context.Context, flight *flight,
 // annotate finds the insects of one image and tells the API what came of it.
 func (w *Worker) annotate(detecting, settling context.Context, photo spi.Image) {
 	log := w.Log.With("device", photo.Device, "datetime", spi.FormatDatetime(photo.Datetime.Time, spi.DateV2))
+	if photo.Width > 0 && photo.Height > largePixels/photo.Width {
+		select {
+		case w.large <- struct{}{}:
+			defer func() { <-w.large }()
+		case <-detecting.Done():
+			w.giveBack(settling, photo)
+			return
+		}
+	}
 	began := time.Now()
 	insects, err := w.examine(detecting, photo)
 	var bad *imageError

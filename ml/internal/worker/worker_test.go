@@ -477,6 +477,31 @@ func TestANewDetectorTakesOverBetweenImages(t *testing.T) {
 	})
 }
 
+func TestLargePhotographsAreLookedAtOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(8)
+		for i := range 4 { // as their metadata say
+			s.waiting[2*i].Width, s.waiting[2*i].Height = 8000, 6000
+		}
+		large := map[int]bool{39: true, 37: true, 35: true, 33: true}
+		var together, both atomic.Int32
+		d := slowly(4 * time.Second)
+		well := d.detect
+		d.detect = func(ctx context.Context, p image.Image) ([]detect.Insect, error) {
+			if large[p.Bounds().Dx()] {
+				if together.Add(1) > 1 {
+					both.Add(1)
+				}
+				defer together.Add(-1)
+			}
+			return well(ctx, p)
+		}
+		run(t, s, 4, 5*time.Minute, d)
+		same(t, "put", 8, len(s.put))
+		same(t, "large ones at a time", 0, int(both.Load()))
+	})
+}
+
 func TestAnIdleWorkerFindsNewWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(0)
