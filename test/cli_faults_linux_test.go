@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -268,6 +270,41 @@ func TestTheCommandLineAsksForAPasswordWithoutShowingIt(t *testing.T) {
 			t.Errorf("%v; the terminal shows %q", err, rest)
 		}
 		p.run("users", "list").done()
+	})
+}
+
+func TestTheCommandLineAsksBeforeItDeletes(t *testing.T) {
+	t.Parallel()
+	stack.SharedEach(t, func(t *testing.T, s *stack.Stack) {
+		p := loggedIn(t, s, stack.AdminName, stack.AdminPassword)
+		dir, device, files := card(t, 1)
+		p.run("upload", dir).done()
+		for _, test := range []struct {
+			answer       string
+			status, left int
+		}{{"yes", 1, 1}, {"delete", 0, 0}} {
+			cmd := p.command(t.Context(), append([]string{"delete"}, slices.Collect(maps.Keys(files))...)...)
+			terminal, err := pty.Start(cmd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := bufio.NewReader(terminal)
+			if question, err := in.ReadString(':'); err != nil || !strings.Contains(question, "1 images and what hangs on them will be deleted for good") {
+				t.Fatalf("%q, %v", question, err)
+			}
+			if _, err := io.WriteString(terminal, test.answer+"\n"); err != nil {
+				t.Fatal(err)
+			}
+			rest, _ := io.ReadAll(in) // ends with an error of its own where the program closed the terminal
+			_ = cmd.Wait()
+			_ = terminal.Close()
+			if status := cmd.ProcessState.ExitCode(); status != test.status {
+				t.Errorf("%q: exit status %d, %q", test.answer, status, rest)
+			}
+			if n := len(p.run("list", "--since", "2020", "-d", device, "--json").rows()); n != test.left {
+				t.Errorf("after %q there are %d images", test.answer, n)
+			}
+		}
 	})
 }
 
