@@ -37,7 +37,10 @@ type tab struct {
 // viewport is the size of a window, in pixels.
 type viewport struct{ width, height int }
 
-var desktop = viewport{1280, 860}
+var (
+	desktop = viewport{1280, 860}
+	phone   = viewport{390, 844}
+)
 
 // open starts a browser; the test is skipped where there is none, or where the pages were not built.
 func open(t testing.TB, s *stack.Stack, size viewport) *tab {

@@ -64,7 +64,7 @@ func TestScreenshots(t *testing.T) {
 	for _, size := range []struct {
 		name string
 		viewport
-	}{{"desktop", desktop}, {"phone", viewport{390, 844}}} {
+	}{{"desktop", desktop}, {"phone", phone}} {
 		for _, theme := range []string{"light", "dark"} {
 			b := open(t, s, size.viewport)
 			call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}})

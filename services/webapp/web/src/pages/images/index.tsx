@@ -89,6 +89,7 @@ export default function ImagesPage() {
               <Panel
                 key={s.device}
                 series={fine.get(s.device) ?? { ...s, id: [], time: [], values: {} }}
+                images={s.images}
                 range={range}
                 width={width}
                 height={narrow ? 120 : 150}

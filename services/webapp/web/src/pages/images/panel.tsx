@@ -16,6 +16,8 @@ const NEAR = 24
 
 export interface PanelProps {
   series: DeviceSeries
+  /** Of the device in the whole range; the series may be that of a part. */
+  images: number
   range: Span
   width: number
   height: number
@@ -150,13 +152,13 @@ export function Panel(props: PanelProps) {
       ref={root}
       tabIndex={0}
       role="group"
-      aria-label={`Chart of device ${series.device}, ${count(series.images, 'image')}`}
+      aria-label={`Chart of device ${series.device}, ${count(props.images, 'image')}`}
       aria-describedby={help}
       onKeyDown={keys}
       onBlur={() => hovered.set(null)}
     >
       <h2>
-        <code>{series.device}</code> <span class="muted">{count(series.images, 'image')}</span>
+        <code>{series.device}</code> <span class="muted">{count(props.images, 'image')}</span>
       </h2>
       <div class="plot" ref={place} style={{ height: `${height}px` }} />
       <span class="sr-only" id={help}>
