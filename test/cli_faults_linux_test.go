@@ -172,6 +172,8 @@ func TestTheCommandLineSaysWhyAServerCannotBeUsed(t *testing.T) {
 		login(fast.URL).done().says("3h0m0s ahead of the server's")
 		slow := plainServer(t, front(t, s.URL, func(r *http.Response) { r.Header.Set("Date", now.Add(26*time.Hour).UTC().Format(http.TimeFormat)) }))
 		login(slow.URL).done().says("26h0m0s behind the server's")
+		ended := plainServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"token":"t","expiration":1600000000}`) }))
+		login(ended.URL).failed(1, "have ended already", "clocks differ")
 		if r := login(s.URL).done(); strings.Contains(r.errs, "clock") {
 			t.Errorf("a clock that is right: %s", r.errs)
 		}
@@ -238,6 +240,18 @@ func TestTheCommandLineKeepsTheLogInForItsUserAlone(t *testing.T) {
 		}
 		q.env = q.env[:1]
 		q.run("users", "list").failed(2, "SPI_USER", "SPI_PASSWORD")
+
+		a := newAuthority(t)
+		private := a.serve(front(t, s.URL, nil), "127.0.0.1", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+		q.env = []string{"SPI_HOST=" + private.URL, "SPI_USER=" + stack.AdminName, "SPI_PASSWORD=" + stack.AdminPassword, "SPI_CA_FILE=" + q.file("ca.pem", a.pem())}
+		q.run("users", "list").done()
+
+		// a password beside a saved log-in is one that does not run out
+		r := loggedIn(t, s, stack.AdminName, stack.AdminPassword)
+		r.env = []string{"SPI_PASSWORD=" + stack.UIDPassword, "SPI_USER=" + stack.UIDName}
+		r.run("users", "list").done()
+		r.env[0] = "SPI_PASSWORD=another one"
+		r.run("users", "list").failed(4, "spi login")
 	})
 }
 

@@ -61,13 +61,16 @@ func (a *app) client(options ...spi.Option) (*spi.Client, error) {
 	}
 	switch {
 	case host != "" && user != "" && password != "":
-		saved = profile{Host: host, User: user, CAFile: saved.CAFile}
-	case host != "" || user != "":
-		return nil, usagef("SPI_HOST, SPI_USER and SPI_PASSWORD (or SPI_PASSWORD_FILE) go together: set all three, or none and run 'spi login'")
+		saved = profile{Host: host, User: user, CAFile: os.Getenv("SPI_CA_FILE")}
+	case host != "":
+		return nil, usagef("SPI_HOST needs SPI_USER and SPI_PASSWORD (or SPI_PASSWORD_FILE) beside it: set all three, or none and run 'spi login'")
 	case missing:
 		return nil, &fault{status: exitLogin, text: a.loginHint("you are not logged in")}
 	case password != "":
-		// the saved host and user, and a log-in that does not end
+		// the saved host, and a log-in that does not end
+		if user != "" {
+			saved.User = user
+		}
 	default:
 		options = append(options, spi.WithSavedToken(saved.Token, saved.Renew, func(t spi.Token, renewAt time.Time) {
 			saved.Token, saved.Renew = t, earlier(renewAt)

@@ -17,7 +17,7 @@ type loginCmd struct {
 	URL          string `arg:"" name:"url" help:"The API's address, such as https://api.example.org."`
 	User         string `required:"" env:"SPI_USER" placeholder:"NAME" help:"Your user name."`
 	PasswordFile string `type:"path" placeholder:"FILE" help:"Read the password from a file's first line. Otherwise it comes from SPI_PASSWORD, SPI_PASSWORD_FILE, a prompt, or a pipe."`
-	CAFile       string `type:"path" name:"ca-file" placeholder:"FILE" help:"Certificates (PEM) of a private authority that the server's is signed by."`
+	CAFile       string `type:"path" name:"ca-file" env:"SPI_CA_FILE" placeholder:"FILE" help:"Certificates (PEM) of a private authority that the server's is signed by."`
 }
 
 // Help is shown by spi login --help.
@@ -55,7 +55,11 @@ func (c loginCmd) Run(ctx context.Context, a *app) error {
 	if _, err := client.GetToken(ctx); err != nil {
 		return loginFault(ctx, p, err)
 	}
-	if ahead, known := client.ClockAhead(ctx); known && ahead.Abs() > clockTolerance {
+	ahead, known := client.ClockAhead(ctx)
+	if known && p.Token.Expiration <= time.Now().Add(-ahead).Unix() {
+		return &fault{status: exitFailed, text: "the server gives log-ins that have ended already: tell its operator that its machines' clocks differ"}
+	}
+	if known && ahead.Abs() > clockTolerance {
 		a.remark("spi: this computer's clock is %s the server's: set it, or dates such as 'yesterday' mean something else", offset(ahead))
 	}
 	if err := saveProfile(path, a.Profile, p); err != nil {
