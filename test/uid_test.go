@@ -1,0 +1,379 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
+	"github.com/sticky-pi/sticky-pi-server/test/stack"
+)
+
+const uidAlgo = "universal-insect-detector"
+
+// uidWithin bounds the wait for what a detector does: generous, since it shares two cores with many tests and is slowed by the
+// race detector.
+const uidWithin = 10 * time.Minute
+
+// detected is a server whose images a detector looks at.
+type detected struct {
+	t      *testing.T
+	client *spi.Client
+	device string
+}
+
+func newDetected(t *testing.T, s *stack.Stack) *detected {
+	t.Helper()
+	client, err := spi.New(s.URL, spi.WithPassword(stack.AdminName, stack.AdminPassword))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &detected{t, client, newDevice()}
+}
+
+// upload puts photographs, an hour apart, the first at noon of that day.
+func (d *detected) upload(day int, files ...[]byte) {
+	d.t.Helper()
+	for i, data := range files {
+		at := noon.AddDate(0, 0, day).Add(time.Duration(i) * time.Hour)
+		if _, err := d.client.PutImage(d.t.Context(), spi.FileOf(spitest.Name(d.device, at), data)); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
+func (d *detected) series() spi.Series {
+	return spi.Series{Device: d.device, Start: spi.Datetime{Time: noon.AddDate(-1, 0, 0)}, End: spi.Datetime{Time: noon.AddDate(1, 0, 0)}}
+}
+
+// annotations are the detector's, of the device's images.
+func (d *detected) annotations() []spi.Annotation {
+	d.t.Helper()
+	all, err := spi.Collect(d.client.GetAnnotationSeries(d.t.Context(), spi.AnnotationDocuments, d.series()))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return slices.DeleteFunc(all, func(a spi.Annotation) bool { return a.AlgoName != uidAlgo })
+}
+
+// until waits for what a detector does.
+func (d *detected) until(what string, done func() bool) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), uidWithin)
+	defer cancel()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			d.t.Fatalf("not within %v: %s", uidWithin, what)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (d *detected) untilAnnotated(n int) []spi.Annotation {
+	d.t.Helper()
+	var all []spi.Annotation
+	d.until(fmt.Sprintf("%d annotations", n), func() bool {
+		all = d.annotations()
+		return len(all) >= n
+	})
+	return all
+}
+
+func (d *detected) failures() []spi.Failure {
+	d.t.Helper()
+	all, err := d.client.GetFailures(d.t.Context(), spi.FailureSeries{Series: d.series(), AlgoName: uidAlgo})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return all
+}
+
+// tinyPhotos are n photographs that a detector is quick with.
+func tinyPhotos(n int) [][]byte {
+	var all [][]byte
+	for i := range n {
+		all = append(all, spitest.JPEG(spitest.Photo{Width: 96, Height: 72, Seed: uint64(i)}))
+	}
+	return all
+}
+
+func TestALocalServerAnnotatesRealPhotographsByItself(t *testing.T) {
+	t.Parallel()
+	folder := stack.SharedData(t, "raw_images")
+	names, err := filepath.Glob(filepath.Join(folder, "*.jpg"))
+	if err != nil || len(names) == 0 {
+		t.Skipf("no photographs in %s: %v", folder, err)
+	}
+	s := stack.Local(t, stack.Options{Quiet: true, Environ: []string{"UID_WORKERS=1"}})
+	d := newDetected(t, s)
+	device, _, _ := strings.Cut(filepath.Base(names[0]), ".")
+	d.device = device
+	file := spi.FileAt(names[0])
+	uploaded, err := d.client.PutImage(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := d.untilAnnotated(1)[0]
+	document, err := row.Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := spi.AnnotationMetadata{AlgoName: uidAlgo, AlgoVersion: row.AlgoVersion, Device: uploaded.Device, Datetime: uploaded.Datetime, MD5: uploaded.MD5}
+	same(t, "metadata", want, document.Metadata)
+	same(t, "parent", uploaded.ID, row.ParentImageID)
+	same(t, "objects", len(document.Annotations), row.NObjects)
+	if len(document.Annotations) == 0 {
+		t.Error("nothing was found")
+	}
+	frame := image.Rect(0, 0, uploaded.Width, uploaded.Height)
+	for i, o := range document.Annotations {
+		if len(o.Contour) < 3 || o.Name != "insect" || o.StrokeColour != "#0000ff" || o.FillColour != "#ff0000" {
+			t.Errorf("outline %d: %+v", i, o)
+		}
+		for _, p := range o.Contour {
+			if !image.Pt(p[0][0], p[0][1]).In(frame) {
+				t.Errorf("outline %d leaves the photograph at %v", i, p[0])
+			}
+		}
+	}
+	// what protocol.md's clients find in it
+	var raw struct {
+		Annotations []map[string]json.RawMessage `json:"annotations"`
+		Metadata    map[string]string            `json:"metadata"`
+	}
+	if err := json.Unmarshal([]byte(row.JSON), &raw); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range raw.Annotations {
+		var contour [][][]int
+		if err := json.Unmarshal(o["contour"], &contour); err != nil || len(contour[0]) != 1 || len(contour[0][0]) != 2 || len(o) != 5 {
+			t.Errorf("contour: %v, fields: %d", err, len(o))
+		}
+	}
+	same(t, "fields of the metadata", 5, len(raw.Metadata))
+
+	// a worker that had nothing to do finds what comes later
+	d.device = newDevice()
+	d.upload(0, tinyPhotos(1)...)
+	d.untilAnnotated(1)
+}
+
+func TestWorkersShareTheImagesAndAKilledOneLosesNone(t *testing.T) {
+	const images = 200
+	t.Parallel()
+	s := stack.Production(t, stack.Options{Quiet: true})
+	d := newDetected(t, s)
+	photos := tinyPhotos(images)
+	for i, data := range photos {
+		if _, err := d.client.PutImage(t.Context(), spi.FileOf(spitest.Name(d.device, noon.Add(time.Duration(i)*20*time.Minute)), data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// accounts of their own, so that what each has leased can be told
+	workers := map[string]*stack.Worker{}
+	for _, name := range []string{"first", "second"} {
+		if _, err := d.client.PutUsers(t.Context(), spi.NewUser{Username: name, Password: userPassword}); err != nil {
+			t.Fatal(err)
+		}
+		workers[name] = stack.StartWorker(t, s, name, userPassword)
+	}
+	by := func(name string) (n int) {
+		for _, a := range d.annotations() {
+			if *a.APIUser == name {
+				n++
+			}
+		}
+		return n
+	}
+	d.until("both work", func() bool { return by("first") >= 20 && by("second") >= 20 })
+	workers["second"].Stop(syscall.SIGKILL)
+	of := by("second")
+
+	// The hour after which its leases end is not waited for.
+	db := openDatabase(t, s.Database)
+	result, err := db.ExecContext(t.Context(), `UPDATE uid_intents SET lease_until = 1 WHERE state = 1 AND lease_user = (SELECT id FROM users WHERE username = 'second')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := result.RowsAffected()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the killed worker had annotated %d images and left %d", of, left)
+	all := d.untilAnnotated(images)
+	annotated := map[int64]int{}
+	for _, a := range all {
+		annotated[a.ParentImageID]++
+	}
+	same(t, "annotated images", images, len(annotated))
+	same(t, "annotations", images, len(all))
+	same(t, "failures", 0, len(d.failures()))
+	backlog, err := d.client.GetBacklog(t.Context(), uidAlgo)
+	if err != nil || len(backlog) != 1 || backlog[0].Waiting+backlog[0].Leased+backlog[0].Failed != 0 {
+		t.Errorf("backlog %+v, %v", backlog, err)
+	}
+	if of >= images-20 {
+		t.Errorf("the killed worker had done nearly all: %d", of)
+	}
+}
+
+func TestAStoppedWorkerGivesBackWhatItHasLeased(t *testing.T) {
+	t.Parallel()
+	s := stack.Production(t, stack.Options{Quiet: true})
+	d := newDetected(t, s)
+	for i, data := range tinyPhotos(100) {
+		if _, err := d.client.PutImage(t.Context(), spi.FileOf(spitest.Name(d.device, noon.Add(time.Duration(i)*20*time.Minute)), data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := stack.StartWorker(t, s, stack.UIDName, stack.UIDPassword)
+	d.untilAnnotated(10)
+	w.Stop(syscall.SIGTERM)
+	backlog, err := d.client.GetBacklog(t.Context(), uidAlgo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := int64(len(d.annotations()))
+	if b := backlog[0]; b.Leased != 0 || b.Waiting != 100-done || b.Failed != 0 {
+		t.Errorf("%d are annotated, and the backlog is %+v", done, b)
+	}
+	if strings.Contains(w.Log(), "could not be told") {
+		t.Errorf("log:\n%s", w.Log())
+	}
+}
+
+func TestADamagedObjectIsReportedAndTheRestGoesOn(t *testing.T) {
+	t.Parallel()
+	s := stack.Production(t, stack.Options{Quiet: true})
+	d := newDetected(t, s)
+	photos := tinyPhotos(6)
+	d.upload(0, photos...)
+	b := bucketOf(t, s)
+	key := func(i int) *string {
+		return aws.String("raw_images/" + d.device + "/" + spitest.Name(d.device, noon.Add(time.Duration(i)*time.Hour)))
+	}
+	for i, data := range map[int][]byte{1: photos[1][:len(photos[1])/2], 3: spitest.JPEG(spitest.Photo{Width: 96, Height: 72, Seed: 99})} {
+		if _, err := b.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &b.name, Key: key(i), Body: bytes.NewReader(data)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.s3.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &b.name, Key: key(4)}); err != nil {
+		t.Fatal(err)
+	}
+	stack.StartWorker(t, s, stack.UIDName, stack.UIDPassword)
+	var failures []spi.Failure
+	d.until("three failures", func() bool {
+		failures = d.failures()
+		return len(failures) == 3
+	})
+	for i, reason := range map[int]string{0: "md5", 1: "md5", 2: "not in the object store"} {
+		if f := failures[i]; f.Failures != 3 || !strings.Contains(f.Reason, reason) {
+			t.Errorf("failure %d: %+v, want %q", i, f, reason)
+		}
+	}
+	same(t, "annotated", 3, len(d.untilAnnotated(3)))
+}
+
+func TestANewModelInTheBundleTakesOver(t *testing.T) {
+	t.Parallel()
+	s := stack.Local(t, stack.Options{Quiet: true, Environ: []string{"UID_WORKERS=1"}})
+	d := newDetected(t, s)
+	d.upload(0, tinyPhotos(5)...)
+	before := d.untilAnnotated(5)
+
+	// the weights of a tiny network, as if trained in the future
+	weights, err := os.ReadFile(filepath.Join(stack.Root(t), "ml", "internal", "detect", "onnx", "testdata", "tiny", "weights.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := bytes.Replace(weights, []byte("2020-01-02_03-04-05"), []byte("2099-01-02_03-04-05"), 1)
+	if bytes.Equal(newer, weights) {
+		t.Fatal("the weights of testdata have another date")
+	}
+	dir := t.TempDir()
+	push := func(data []byte) {
+		if err := os.MkdirAll(filepath.Join(dir, "output"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "output", "weights.safetensors")
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		later := time.Now().Add(time.Hour)
+		if err := os.Chtimes(path, later, later); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.client.PushBundle(t.Context(), uidAlgo, dir, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// one that cannot be used first: it is reported, and what is there goes on
+	push([]byte("these are no weights"))
+	d.until("the broken model is reported", func() bool { return strings.Contains(s.Log(), "the bundle's model cannot be used") })
+	d.upload(1, tinyPhotos(1)...)
+	same(t, "version beside a broken bundle", before[0].AlgoVersion, d.untilAnnotated(6)[5].AlgoVersion)
+
+	push(newer)
+	all := d.untilAnnotated(12)
+	const version = "4071006245-"
+	var again []spi.Annotation
+	for _, a := range all {
+		if strings.HasPrefix(a.AlgoVersion, version) {
+			again = append(again, a)
+		}
+	}
+	same(t, "annotated again", 6, len(again))
+	same(t, "annotations", 12, len(all))
+	// they come ordered by the image's time: the newest image was annotated first
+	if !slices.IsSortedFunc(again, func(a, b spi.Annotation) int { return int(b.ID - a.ID) }) {
+		t.Errorf("not newest first: %v", again)
+	}
+}
+
+func TestHostileImagesAreAnsweredOrFailClearly(t *testing.T) {
+	t.Parallel()
+	s := stack.Production(t, stack.Options{Quiet: true})
+	d := newDetected(t, s)
+	plain := func(width, height int, c color.Color) []byte {
+		p := image.NewRGBA(image.Rect(0, 0, width, height))
+		for i := range width * height {
+			p.Set(i%width, i/width, c)
+		}
+		var b bytes.Buffer
+		if err := jpeg.Encode(&b, p, nil); err != nil {
+			t.Fatal(err)
+		}
+		return spitest.WithEXIF(b.Bytes(), spitest.EXIF(spitest.MakeTag(spi.Image{}), ""))
+	}
+	files := [][]byte{
+		plain(1, 1, color.Black), plain(2, 2, color.White), plain(160, 120, color.Black), plain(160, 120, color.White), plain(90, 160, color.RGBA{200, 180, 30, 255}),
+		plain(3000, 1, color.Black), plain(1, 3000, color.White), spitest.JPEG(spitest.Photo{Width: 96, Height: 72, Grey: true}),
+	}
+	d.upload(0, files...)
+	stack.StartWorker(t, s, stack.UIDName, stack.UIDPassword)
+	d.until("every image is answered", func() bool { return len(d.annotations())+len(d.failures()) == len(files) })
+	for _, f := range d.failures() {
+		t.Errorf("%v: %s", f.Datetime, f.Reason)
+	}
+	for _, a := range d.annotations() {
+		if a.NObjects > 0 {
+			t.Errorf("%d insects on image %d, which shows none", a.NObjects, a.ParentImageID)
+		}
+	}
+}
