@@ -66,6 +66,11 @@ func (c *Client) GetDevices(ctx context.Context, start, end time.Time, devices .
 	return all, nil
 }
 
+// GetShots gives the pictures of a tuboid, in the order of its tiles. CodeNotFound where there is no such tuboid.
+func (c *Client) GetShots(ctx context.Context, tuboidID string) ([]Shot, error) {
+	return Collect(streamOf[Shot](ctx, c, request{method: http.MethodGet, endpoint: "v2/tuboid_shots", query: url.Values{"tuboid_id": {tuboidID}}}, nil))
+}
+
 // eventSilence is how long the server may say nothing at all before the connection counts as dead: it sends a sign of life
 // every 15 seconds.
 const eventSilence = time.Minute

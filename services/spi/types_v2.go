@@ -61,6 +61,14 @@ type DeviceState struct {
 	Alt            *float64 `json:"alt"`
 }
 
+// Shot is one picture of a tuboid: the image that it is of, and which part of it the tile shows.
+type Shot struct {
+	Datetime Datetime `json:"datetime"`
+	X        float64  `json:"x"` // of the tile's centre, in pixels of the image
+	Y        float64  `json:"y"`
+	Scale    float64  `json:"scale"` // pixels of the tile for each of the image
+}
+
 // EventKind says what an [Event] tells.
 type EventKind string
 

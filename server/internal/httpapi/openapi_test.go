@@ -154,6 +154,12 @@ func TestOpenAPIDescribesWhatIsServed(t *testing.T) {
 			path = strings.ReplaceAll(path, "{"+p.Value.Name+"}", p.Value.Example.(string))
 		}
 		for method, op := range item.Operations() {
+			path := path
+			for _, p := range op.Parameters {
+				if p.Value.In == "query" && p.Value.Required {
+					path += "?" + p.Value.Name + "=" + p.Value.Example.(string)
+				}
+			}
 			t.Run(method+path, func(t *testing.T) {
 				want := http.StatusUnauthorized
 				if op.Security != nil && len(*op.Security) == 0 {

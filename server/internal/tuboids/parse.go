@@ -3,6 +3,7 @@ package tuboids
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -202,52 +203,84 @@ type Shots struct {
 	First, Last time.Time
 }
 
+// Shot is one picture of a tuboid: when it was taken, and which part of it the tile shows.
+type Shot struct {
+	At    time.Time
+	X, Y  float64 // of the tile's centre, in pixels of the image
+	Scale float64 // pixels of the tile for each of the image
+}
+
 // ParseMetadata reads the lines of a tuboid, DEVICE.DATETIME,centre_real,centre_imag,scale, of which each must be of the
 // series' device and time, both bounds included. CodeInvalid, naming the line.
 func ParseMetadata(text []byte, series ID) (Shots, error) {
 	var shots Shots
-	for line := range bytes.Lines(text) {
-		bad := func(format string, args ...any) error {
-			return spi.Errorf(spi.CodeInvalid, "metadata: line %d: %s", shots.N+1, fmt.Sprintf(format, args...))
+	err := eachShot(text, series, func(s Shot) {
+		if shots.N == 0 || s.At.Before(shots.First) {
+			shots.First = s.At
 		}
-		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
-		if len(line) > maxLine {
-			return Shots{}, bad("is longer than %d bytes", maxLine)
+		if s.At.After(shots.Last) {
+			shots.Last = s.At
 		}
-		fields := strings.Split(string(line), ",")
-		if len(fields) != 4 {
-			return Shots{}, bad("must have four fields with commas between them, DEVICE.DATETIME,centre_real,centre_imag,scale")
-		}
-		device, date, _ := strings.Cut(fields[0], ".")
-		if !strings.EqualFold(device, series.Device) {
-			return Shots{}, bad("%.20q is not the series' device, %s", device, series.Device)
-		}
-		at, _, err := spi.ParseDatetime(date)
-		if err != nil {
-			return Shots{}, bad("%v", err)
-		}
-		if at.Before(series.Start) || at.After(series.End) {
-			return Shots{}, bad("%.20q lies outside the series", date)
-		}
-		for _, number := range fields[1:] {
-			// ParseFloat also takes hexadecimal numbers and underscores.
-			v, err := strconv.ParseFloat(number, 64)
-			if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || strings.Trim(number, "0123456789+-.eE") != "" {
-				return Shots{}, bad("%.40q is not a finite number", number)
-			}
-		}
-		if shots.N == 0 || at.Before(shots.First) {
-			shots.First = at
-		}
-		if at.After(shots.Last) {
-			shots.Last = at
-		}
-		if shots.N++; shots.N > maxShots {
-			return Shots{}, spi.Errorf(spi.CodeInvalid, "metadata: there are more than %d lines", maxShots)
-		}
-	}
-	if shots.N == 0 {
-		return Shots{}, spi.Errorf(spi.CodeInvalid, "metadata: there is no line: a tuboid has one shot at least")
+		shots.N++
+	})
+	if err != nil {
+		return Shots{}, err
 	}
 	return shots, nil
+}
+
+// ParseShots is [ParseMetadata] that gives every shot, in the order of the tiles.
+func ParseShots(text []byte, series ID) ([]Shot, error) {
+	var shots []Shot
+	if err := eachShot(text, series, func(s Shot) { shots = append(shots, s) }); err != nil {
+		return nil, err
+	}
+	return shots, nil
+}
+
+func eachShot(text []byte, series ID, each func(Shot)) error {
+	n := 0
+	for line := range bytes.Lines(text) {
+		if n++; n > maxShots {
+			return spi.Errorf(spi.CodeInvalid, "metadata: there are more than %d lines", maxShots)
+		}
+		shot, err := parseShot(bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")), series)
+		if err != nil {
+			return spi.Wrap(spi.CodeInvalid, err, "metadata: line %d: %v", n, err)
+		}
+		each(shot)
+	}
+	if n == 0 {
+		return spi.Errorf(spi.CodeInvalid, "metadata: there is no line: a tuboid has one shot at least")
+	}
+	return nil
+}
+
+func parseShot(line []byte, series ID) (shot Shot, err error) {
+	if len(line) > maxLine {
+		return shot, fmt.Errorf("is longer than %d bytes", maxLine)
+	}
+	fields := strings.Split(string(line), ",")
+	if len(fields) != 4 {
+		return shot, errors.New("must have four fields with commas between them, DEVICE.DATETIME,centre_real,centre_imag,scale")
+	}
+	device, date, _ := strings.Cut(fields[0], ".")
+	if !strings.EqualFold(device, series.Device) {
+		return shot, fmt.Errorf("%.20q is not the series' device, %s", device, series.Device)
+	}
+	if shot.At, _, err = spi.ParseDatetime(date); err != nil {
+		return shot, err
+	}
+	if shot.At.Before(series.Start) || shot.At.After(series.End) {
+		return shot, fmt.Errorf("%.20q lies outside the series", date)
+	}
+	for i, to := range []*float64{&shot.X, &shot.Y, &shot.Scale} {
+		// ParseFloat also takes hexadecimal numbers and underscores.
+		number := fields[1+i]
+		*to, err = strconv.ParseFloat(number, 64)
+		if err != nil || math.IsNaN(*to) || math.IsInf(*to, 0) || strings.Trim(number, "0123456789+-.eE") != "" {
+			return shot, fmt.Errorf("%.40q is not a finite number", number)
+		}
+	}
+	return shot, nil
 }

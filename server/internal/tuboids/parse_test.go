@@ -174,6 +174,19 @@ func TestParseMetadataCountsShots(t *testing.T) {
 	}
 }
 
+func TestParseShotsGivesTheLines(t *testing.T) {
+	got, err := tuboids.ParseShots([]byte(metadataText), theID)
+	want := []tuboids.Shot{
+		{At: time.Date(2020, 7, 9, 3, 16, 42, 0, time.UTC), X: 2365.951742, Y: 1040.722412, Scale: 3.796610},
+		{At: time.Date(2020, 7, 9, 3, 35, 26, 0, time.UTC), X: 2363.666195, Y: 1035.700778, Scale: 3.393939},
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got)\n%s", err, diff)
+	}
+	_, err = tuboids.ParseShots([]byte(metadataText+"no shot\n"), theID)
+	wantInvalid(t, "a third line", err, "line 3")
+}
+
 func TestParseMetadataNamesTheLine(t *testing.T) {
 	const good = "08038ade.2020-07-09_03-16-42,1,2,3"
 	for _, test := range []struct{ text, words string }{
