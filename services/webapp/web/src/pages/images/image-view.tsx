@@ -4,6 +4,7 @@ import { getFound, type Found } from '../../api/annotations'
 import { ApiError, isAbort } from '../../api/http'
 import { getImage } from '../../api/pictures'
 import type { Image } from '../../api/types'
+import { lightOf } from '../../lib/light'
 import { useStore } from '../../lib/store'
 import { DAY, parseTime, showTime, zoneName } from '../../lib/time'
 import type { Span } from '../../lib/window'
@@ -242,11 +243,11 @@ function Neighbour({ image, label, onOpen }: { image: Image | null; label: strin
 
 function Metadata({ image, found, known }: { image: Image; found: Found | null; known: boolean }) {
   const number = (v: number | null, unit: string, digits = 1) => (v === null ? '–' : `${v.toFixed(digits)} ${unit}`)
-  const light = image.lum ?? (image.no_flash_bv !== null && image.no_flash_exposure_time ? Math.log10(1 + image.no_flash_bv) / image.no_flash_exposure_time : null)
+  const light = lightOf(image)
   const rows: [string, string][] = [
     ['Temperature', image.temp !== null && image.temp < -300 ? 'sensor failed' : number(image.temp, '°C')],
     ['Humidity', image.hum !== null && image.hum < 0 ? 'sensor failed' : number(image.hum, '%')],
-    ['Light', light === null || !Number.isFinite(light) ? '–' : light.toPrecision(3)],
+    ['Light', light === null ? '–' : light.toPrecision(3)],
     ['Insects', found ? String(found.outlines.length) : known ? 'not looked at yet' : '…'],
     ['Position', image.lat === null || image.lng === null ? '–' : `${image.lat.toFixed(5)}, ${image.lng.toFixed(5)}${image.alt === null ? '' : `, ${image.alt.toFixed(0)} m`}`],
     ['Battery', image.bat === null ? '–' : `${image.bat.toFixed(0)} %`],

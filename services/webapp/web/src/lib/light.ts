@@ -1,0 +1,9 @@
+import type { Image } from '../api/types'
+
+/** An image's light intensity, as the series have it: measured by devices of 2022, reckoned from the exposure before. */
+export function lightOf(i: Pick<Image, 'lum' | 'no_flash_bv' | 'no_flash_exposure_time'>): number | null {
+  if (i.lum !== null) return i.lum
+  if (i.no_flash_bv === null || !i.no_flash_exposure_time) return null
+  const light = Math.log10(1 + i.no_flash_bv) / i.no_flash_exposure_time
+  return Number.isFinite(light) ? light : null
+}
