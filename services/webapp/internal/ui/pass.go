@@ -18,7 +18,7 @@ import (
 // endpoint is one of the API's that pages may ask. The API itself knows who may do what.
 type endpoint struct{ method, path string }
 
-// endpoints are all that the pages need: nothing that uploads, and no ML bundles, leases or projects.
+// endpoints are all that the pages need: nothing that uploads, and no ML bundles or leases.
 var endpoints = []endpoint{
 	{http.MethodPost, "v2/series"},
 	{http.MethodGet, "v2/devices"},
@@ -39,6 +39,16 @@ var endpoints = []endpoint{
 	{http.MethodPost, "get_tiled_tuboid_series/metadata"},
 	{http.MethodPost, "get_tiled_tuboid_series/data"},
 	{http.MethodPost, "_get_itc_labels"},
+	{http.MethodGet, "v2/tuboid_shots"},
+
+	{http.MethodGet, "v2/me"},
+	{http.MethodPost, "get_projects"},
+	{http.MethodPost, "put_projects"},
+	{http.MethodPost, "delete_projects"},
+	{http.MethodPost, "get_project_permissions"},
+	{http.MethodPost, "put_project_permissions"},
+	{http.MethodPost, "get_project_series"},
+	{http.MethodPost, "put_project_series"},
 
 	{http.MethodPost, "get_users"},
 	{http.MethodPost, "put_users"},

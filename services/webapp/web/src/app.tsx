@@ -9,6 +9,7 @@ import { inScope, refresh, scopeError, useScope } from './state/scope'
 import { logOut, useSession, type Session } from './state/session'
 import { go, pageAddress, useView } from './state/view'
 import { Icon } from './ui/icon'
+import { follow } from './ui/link'
 import { LogIn } from './ui/login'
 import { Busy, ErrorBox, IconButton, PageHead } from './ui/page'
 import { ScopeBar } from './ui/scope-bar'
@@ -75,20 +76,12 @@ function Shell({ session }: { session: Session }) {
         </ul>
       </nav>
       <main id="main" tabIndex={-1}>
-        <ScopeBar />
-        {problem && <ErrorBox error={problem} retry={refresh} />}
+        {page?.scope !== false && <ScopeBar />}
+        {problem && page?.scope !== false && <ErrorBox error={problem} retry={refresh} />}
         {page && (!page.only || page.only === session.role) ? <PageView key={page.path} page={page} /> : view.path !== '/' && <NoPage />}
       </main>
     </div>
   )
-}
-
-/** Follows a link of our own without loading the page anew. */
-export function follow(e: MouseEvent & { currentTarget: HTMLAnchorElement }): void {
-  if (e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return
-  e.preventDefault()
-  history.pushState(null, '', e.currentTarget.href)
-  dispatchEvent(new PopStateEvent('popstate'))
 }
 
 function PageView({ page }: { page: Page }) {

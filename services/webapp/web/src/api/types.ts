@@ -75,3 +75,93 @@ export interface User {
   api_version: string | null
   datetime_created: string
 }
+
+export interface Me {
+  id: number
+  role: 'read-only' | 'read-write' | 'admin'
+  username: string
+}
+
+/** What get_tiled_tuboid_series asks for: series that lie inside, both bounds included. */
+export interface Span {
+  device: string
+  start_datetime: string
+  end_datetime: string
+}
+
+export interface Tuboid {
+  id: number
+  parent_series_id: number
+  tuboid_id: string // DEVICE.START.END.ALGOVERSION.NNNN
+  id_in_series: number
+  start_datetime: string
+  end_datetime: string
+  n_shots: number
+  algo_name_series: string
+  algo_version_series: string
+  n_tuboids_series: number
+  device_series: string
+  start_datetime_series: string
+  end_datetime_series: string
+  datetime_created: string
+  api_user: string | null
+}
+
+/** A tuboid with the addresses of its files. */
+export interface TuboidData extends Tuboid {
+  metadata: string
+  tuboid: string
+  context: string
+}
+
+export interface Shot {
+  datetime: string
+  x: number // of the tile's centre, in pixels of the image
+  y: number
+  scale: number // pixels of the tile for each of the image
+}
+
+export interface Label {
+  id: number
+  parent_tuboid_id: number
+  algo_name: string
+  algo_version: string
+  label: number
+  pattern: string
+  type: string
+  order: string | null
+  family: string | null
+  genus: string | null
+  species: string | null
+  datetime_created: string
+  api_user: string | null
+}
+
+export interface Project {
+  id: number
+  name: string
+  description: string | null
+  notes: string | null
+  datetime_created: string
+  api_user: string | null
+}
+
+export interface Permission {
+  id: number
+  parent_project_id: number
+  parent_user_id: number
+  level: number // 1: read, 2: write, 3: admin
+}
+
+/** A row of a project: its own fields, and columns that it was given. */
+export interface ProjectSeries {
+  id: number
+  project_id: number
+  device: string
+  start_datetime: string
+  end_datetime: string
+  datetime_created: string
+  api_version: string | null
+  api_user: string | null
+  [column: string]: string | number | null
+}

@@ -97,6 +97,16 @@ export function go(change: Partial<View>, { replace = false } = {}): void {
   view.set(next)
 }
 
+/** Changes parameters of this page alone; null takes one away. */
+export function setExtra(changes: Record<string, string | null>, options = { replace: true }): void {
+  const extra = { ...view.value.extra }
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) delete extra[name]
+    else extra[name] = value
+  }
+  go({ extra }, options)
+}
+
 export function useView(): View {
   return useStore(view)
 }

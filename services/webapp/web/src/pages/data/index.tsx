@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import './data.css'
-import { follow } from '../../app'
+import { follow } from '../../ui/link'
 import { newest } from '../../api/annotations'
 import { api, ApiError, isAbort } from '../../api/http'
 import type { Annotation, Image } from '../../api/types'
