@@ -172,7 +172,9 @@ func TestTheCommandLineSaysWhyAServerCannotBeUsed(t *testing.T) {
 		login(fast.URL).done().says("3h0m0s ahead of the server's")
 		slow := plainServer(t, front(t, s.URL, func(r *http.Response) { r.Header.Set("Date", now.Add(6*time.Hour).UTC().Format(http.TimeFormat)) }))
 		login(slow.URL).done().says("6h0m0s behind the server's")
-		ended := plainServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"token":"t","expiration":1600000000}`) }))
+		ended := plainServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"token":"t","expiration":1600000000}`)
+		}))
 		login(ended.URL).failed(1, "have ended already", "clocks differ")
 		if r := login(s.URL).done(); strings.Contains(r.errs, "clock") {
 			t.Errorf("a clock that is right: %s", r.errs)
