@@ -13,8 +13,9 @@ const MaxPixels = 60_000_000
 // halved is a photograph at half its resolution, rounded up: blue, green, red of a pixel are the means of 2 x 2 pixels, of
 // those that there are.
 type halved struct {
-	w, h int
-	bgr  []uint8
+	w, h  int
+	bgr   []uint8
+	shown [colours][256]float32 // what the network is shown for each value of a colour
 }
 
 // halve makes what the network was trained on: OpenCV's decoder, then its INTER_AREA.
@@ -33,7 +34,49 @@ func halve(photograph image.Image) (*halved, error) {
 	} else {
 		out.fromAny(photograph)
 	}
+	out.show()
 	return out, nil
+}
+
+// darkest and mostContrast decide about hazy photographs: see show.
+const (
+	darkest      = 0.3
+	mostContrast = 2
+)
+
+// show chooses what the network sees: 0 to 1, and more contrast where a photograph is hazy. An insect on a back-lit card is
+// nearly black; where a thousandth of the pixels is not darker than darkest, as a part of the card's brightness (the median), haze or
+// dirt lies over all, and colours are stretched about the card's until it is so, by mostContrast at most.
+func (o *halved) show() {
+	var values [colours][256]int
+	var sums [colours*255 + 1]int
+	for p := o.bgr; len(p) > 0; p = p[colours:] {
+		values[0][p[0]]++
+		values[1][p[1]]++
+		values[2][p[2]]++
+		sums[int(p[0])+int(p[1])+int(p[2])]++
+	}
+	n := o.w * o.h
+	contrast := 1.0
+	if card, dark := rank(sums[:], n/2), rank(sums[:], n/1000); dark < card {
+		contrast = min(max(1, (1-darkest)/(1-float64(dark)/float64(card))), mostContrast)
+	}
+	for c := range colours {
+		card := float64(rank(values[c][:], n/2))
+		for v := range o.shown[c] {
+			o.shown[c][v] = float32(min(max(0, card+contrast*(float64(v)-card)), 255)) / 255
+		}
+	}
+}
+
+// rank is the value at a place in the order of all values, given how often there is each.
+func rank(counts []int, place int) int {
+	for v, n := range counts {
+		if place -= n; place < 0 {
+			return v
+		}
+	}
+	return len(counts) - 1
 }
 
 func (o *halved) fromAny(photograph image.Image) {
@@ -154,7 +197,7 @@ func (o *halved) row(x0, y int, out []float32) {
 	for x := range len(out) / colours {
 		from := line[colours*reflect(x0+x, o.w):][:colours]
 		to := out[colours*x:][:colours]
-		to[0], to[1], to[2] = float32(from[0])/255, float32(from[1])/255, float32(from[2])/255
+		to[0], to[1], to[2] = o.shown[0][from[0]], o.shown[1][from[1]], o.shown[2][from[2]]
 	}
 }
 

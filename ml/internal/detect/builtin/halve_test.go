@@ -23,6 +23,7 @@ func TestPixelsAreMeansOfTheirFour(t *testing.T) {
 	}
 	// (10+20+40+51)/4 = 30.25, (30+60)/2 = 45, (70+80)/2 = 75, 90; blue first
 	want := &halved{w: 2, h: 2, bgr: []uint8{32, 31, 30, 47, 46, 45, 77, 76, 75, 92, 91, 90}}
+	want.show()
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(halved{})); diff != "" {
 		t.Error(diff)
 	}
@@ -157,5 +158,41 @@ func TestTheMarginIsAReflection(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("of %d pixels: %s", n, diff)
 		}
+	}
+}
+
+func TestHazyPhotographsAreShownWithMoreContrast(t *testing.T) {
+	for name, c := range map[string]struct {
+		insects uint8 // their brightness, on a card of 200
+		want    float32
+	}{
+		"clear: as it is":                {40, 40},
+		"on the bound: as it is":         {60, 60},
+		"hazy: down to 0.3 of the card":  {110, 60},
+		"very hazy: twice the contrast":  {150, 100},
+		"nothing on the card: no matter": {200, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := image.NewGray(image.Rect(0, 0, 200, 100))
+			for i := range p.Pix {
+				p.Pix[i] = 200
+			}
+			for y := range 10 {
+				for x := range 10 {
+					p.SetGray(50+x, 40+y, color.Gray{c.insects})
+				}
+			}
+			got, err := halve(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			row := make([]float32, 3*100)
+			got.row(0, 22, row)
+			for i, want := range map[int]float32{0: 200, 3 * 27: c.want, 3*27 + 2: c.want} {
+				if math.Abs(float64(row[i]*255-want)) > 0.01 {
+					t.Errorf("number %d of the row is %v, want %v", i, row[i]*255, want)
+				}
+			}
+		})
 	}
 }
