@@ -196,15 +196,6 @@ func (b *tab) typeLogIn(user, password string) {
 	)
 }
 
-// center is the middle of the first element that the selector finds, in pixels of the window.
-func (b *tab) center(selector string) (x, y float64) {
-	b.Helper()
-	p := eval[[2]float64](b, `(() => { const r = document.querySelector(`+quote(selector)+`).getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()`)
-	return p[0], p[1]
-}
-
-func quote(s string) string { return "`" + s + "`" }
-
 // pointAtImage moves the mouse along the first chart until it is at an image, and gives where that is.
 func (b *tab) pointAtImage() (x, y float64) {
 	b.Helper()

@@ -1,8 +1,6 @@
 package viewer
 
 import (
-	"crypto/md5" //nolint:gosec // the wire's checksum
-	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -75,9 +73,4 @@ func annotate(t testing.TB, c *spi.Client, image spi.Image, contours ...spi.Cont
 	if _, err := c.PutAnnotations(t.Context(), text); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func checksum(b []byte) string {
-	sum := md5.Sum(b) //nolint:gosec // the wire's checksum
-	return hex.EncodeToString(sum[:])
 }

@@ -62,9 +62,6 @@ func New(built fs.FS, placeholder []byte) (*Files, error) {
 	return f, nil
 }
 
-// Version changes with the front end: the page names every other file, by a hash of its content.
-func (f *Files) Version() string { return strings.Trim(f.files[indexName].etag, `W/"`) }
-
 // Built says whether there is more than the placeholder.
 func (f *Files) Built() bool { return f.built }
 

@@ -36,21 +36,20 @@ type sessionReply struct {
 	Role    string  `json:"role,omitempty"`
 	Proof   string  `json:"proof,omitempty"`   // to be sent in the header X-CSRF-Token with every request but GET
 	Expires int64   `json:"expires,omitempty"` // seconds since the epoch
-	Version string  `json:"version"`           // of the viewer: a page of another one should be loaded anew
 }
 
 // proofHeader holds the session's proof.
-const proofHeader = "X-CSRF-Token" //nolint:gosec // a header's name
+const proofHeader = "X-CSRF-Token"
 
 func (u *ui) reply(s session.Session) sessionReply {
-	return sessionReply{User: &s.User, Role: s.Role, Proof: u.Sessions.Proof(s), Expires: s.Expires.Unix(), Version: u.Files.Version()}
+	return sessionReply{User: &s.User, Role: s.Role, Proof: u.Sessions.Proof(s), Expires: s.Expires.Unix()}
 }
 
 // getSession says who is logged in; that nobody is, is no error.
 func (u *ui) getSession(c *gin.Context) {
 	s, err := u.open(c)
 	if err != nil {
-		c.JSON(http.StatusOK, sessionReply{Version: u.Files.Version()})
+		c.JSON(http.StatusOK, sessionReply{})
 		return
 	}
 	c.JSON(http.StatusOK, u.reply(s))
@@ -186,7 +185,7 @@ func (u *ui) setCookie(c *gin.Context, s session.Session) error {
 func (u *ui) dropCookie(h http.Header) { u.put(h, "", -1) }
 
 func (u *ui) put(h http.Header, value string, maxAge int) {
-	cookie := http.Cookie{
+	cookie := http.Cookie{ //nolint:gosec // by plain HTTP, on one's own machine, browsers drop cookies that are Secure
 		Name: u.cookie, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: u.HTTPS, SameSite: http.SameSiteStrictMode,
 	}
 	h.Set("Set-Cookie", cookie.String()) // there is no other

@@ -358,7 +358,7 @@ func TestAnAPIThatDoesNotAnswerIsSaidSo(t *testing.T) {
 	v := newViewer(t, api, true)
 	v.logIn()
 	api.reply = func(w http.ResponseWriter, _ *http.Request) {
-		http.Redirect(w, httptest.NewRequest("GET", "/", nil), "https://evil.example.net/", 302)
+		http.Redirect(w, httptest.NewRequest("GET", "/", nil), "https://evil.example.net/", http.StatusFound)
 	}
 	if w := v.ask(http.MethodPost, "/api/v2/series", "{}"); w.Code != 503 || w.Header().Get("Location") != "" {
 		t.Errorf("a redirect: %d to %q", w.Code, w.Header().Get("Location"))

@@ -4,6 +4,7 @@ import { ApiError } from './api/http'
 import { useStore } from './lib/store'
 import { count, zoneName } from './lib/time'
 import { HOME, pages, type Page } from './pages/registry'
+import { live } from './state/live'
 import { theme, zone } from './state/prefs'
 import { inScope, refresh, scopeError, useScope } from './state/scope'
 import { logOut, useSession, type Session } from './state/session'
@@ -53,6 +54,7 @@ function Shell({ session }: { session: Session }) {
           <img src="/favicon.svg" alt="" width="26" height="26" /> Sticky Pi
         </a>
         <Count />
+        <Live />
         <span class="grow" />
         <ZoneSwitch />
         <ThemeSwitch />
@@ -115,6 +117,16 @@ function Count() {
   return (
     <span class="count" role="status">
       {n === null ? '' : `${count(n, 'image')} in scope`}
+    </span>
+  )
+}
+
+function Live() {
+  const now = useStore(live)
+  const title = now === 'on' ? 'Live: new images appear by themselves' : 'Not live: the connection is being made again'
+  return (
+    <span class={`live ${now}`} title={title}>
+      <span class="sr-only">{title}</span>
     </span>
   )
 }
