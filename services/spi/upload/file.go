@@ -85,7 +85,7 @@ func (r *run) load(j *job) (ok bool) {
 func readerOf(ctx context.Context, r io.Reader) io.Reader { return contextReader{ctx, r} }
 
 type contextReader struct {
-	ctx context.Context //nolint:containedctx // a reader has no other place for it
+	ctx context.Context
 	r   io.Reader
 }
 
@@ -294,7 +294,7 @@ func (r *run) put(j *job) (spi.Image, error) {
 // outgoing is a file that is being sent: it counts, keeps to the bandwidth, and notices a line that stands still.
 type outgoing struct {
 	run    *run
-	ctx    context.Context //nolint:containedctx // a reader has no other place for it
+	ctx    context.Context
 	file   source
 	stall  *time.Timer
 	moving *atomic.Int64
@@ -305,7 +305,7 @@ type outgoing struct {
 }
 
 func (o *outgoing) Read(p []byte) (int, error) {
-	n, err := o.file.Read(p[:min(len(p), ioChunk)])
+	n, err := o.file.Read(p[:min(len(p), o.run.chunk)])
 	if n > 0 {
 		o.left -= int64(n)
 		o.moving.Add(int64(n))

@@ -97,11 +97,11 @@ func openJournal(path string, note func(string)) (*journal, error) {
 			j.giveUp(err)
 			return j, nil
 		}
-		note(fmt.Sprintf("the journal was damaged (%v); it was set aside as %s, and a new one begun", err, aside))
+		note(fmt.Sprintf("the journal was set aside as %s, and a new one begun: %v", aside, err))
 	}
 }
 
-var errDamaged = errors.New("it cannot be read")
+var errDamaged = errors.New("it cannot be used")
 
 // openChecked opens the file and goes through all of it once. A page that is not what it should be shows in a panic of
 // bbolt, a file cut short in a fault of its memory map.
@@ -177,8 +177,8 @@ func (j *journal) given() bool {
 // encode gives the value for a file; the path is part of its checksum.
 func encode(path string, size, mtime int64, md5 [16]byte) []byte {
 	b := make([]byte, 0, journalValue)
-	b = binary.BigEndian.AppendUint64(b, uint64(size))  //nolint:gosec // the bits are kept
-	b = binary.BigEndian.AppendUint64(b, uint64(mtime)) //nolint:gosec // likewise
+	b = binary.BigEndian.AppendUint64(b, uint64(size))
+	b = binary.BigEndian.AppendUint64(b, uint64(mtime))
 	b = append(b, md5[:]...)
 	return binary.BigEndian.AppendUint32(b, crc32.Update(crc32.ChecksumIEEE([]byte(path)), crc32.IEEETable, b))
 }

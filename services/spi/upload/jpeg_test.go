@@ -22,7 +22,7 @@ func scan(file []byte, piece int) Code {
 func TestOnlyWholePicturesPass(t *testing.T) {
 	whole := spitest.JPEG(spitest.Photo{Generation: 2, Width: 64, Height: 48})
 	for _, piece := range []int{1, 2, 3, 1000, len(whole) + 10} {
-		for n := range len(whole) {
+		for n := range whole {
 			want := CodeTruncated
 			if n == 0 {
 				want = CodeEmpty

@@ -747,6 +747,18 @@ func TestWorkersBeginFewAndBecomeAsManyAsAllowed(t *testing.T) {
 	}
 }
 
+func TestTheBandwidthIsKeptToByAllFilesTogether(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	card(t, dir, "5c173ff2", 20)
+	const limit = 20_000
+	r := newTrial(t, s, Options{Limit: limit}).mustRun(t, dir)
+	expect(t, "uploaded", r.Uploaded, int64(20))
+	// the first chunk needs no waiting; a busy machine is slower, never faster
+	if least := float64(r.SentBytes-limit/4) / limit; r.Seconds < least {
+		t.Errorf("%d bytes in %.2f s, which takes %.2f s at least", r.SentBytes, r.Seconds, least)
+	}
+}
+
 func TestProgressEndsWithEverything(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	card(t, dir, "5c173ff2", 10)

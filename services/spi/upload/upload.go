@@ -121,6 +121,7 @@ type run struct {
 	journal *journal
 	gate    *gate
 	limiter *rate.Limiter // nil: none
+	chunk   int           // bytes of a file that are read at once
 	tally   *tally
 
 	// soft ends when nothing new is to be begun, hard when everything is to end
@@ -140,7 +141,7 @@ const (
 	batchSize   = 2000                   // images the server is asked for at once
 	batchWithin = 300 * time.Millisecond // a slow folder's files do not wait longer for company
 	queryWithin = 5 * time.Minute
-	ioChunk     = 32 << 10 // bytes: what the bandwidth limit lets through at once
+	maxChunk    = 32 << 10
 )
 
 // Run uploads the images of folders and files. The report is of use whatever the error. The error is nil where every file was
@@ -150,12 +151,14 @@ const (
 func (u *Uploader) Run(ctx context.Context, paths ...string) (Report, error) {
 	r := &run{
 		Uploader: u, gate: newGate(u.options.Workers, u.options.GiveUpAfter, u.pause),
-		tally: &tally{failures: map[string]Failure{}},
-		sent:  map[imageID]bool{}, inFlight: map[imageID]chan struct{}{}, retry: map[string]fileID{},
+		tally: &tally{failures: map[string]Failure{}}, chunk: maxChunk,
+		sent: map[imageID]bool{}, inFlight: map[imageID]chan struct{}{}, retry: map[string]fileID{},
 	}
 	r.tally.report.Server, r.tally.report.DryRun = u.options.Server, u.options.DryRun
 	if limit := u.options.Limit; limit > 0 {
-		r.limiter = rate.NewLimiter(rate.Limit(limit), ioChunk)
+		// a server, or a gateway, that gets nothing of a file for a minute gives it up, and the files take turns
+		r.chunk = int(max(1<<10, min(maxChunk, limit/4)))
+		r.limiter = rate.NewLimiter(rate.Limit(limit), r.chunk)
 	}
 	began := time.Now()
 	err := r.run(ctx, paths)

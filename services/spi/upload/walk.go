@@ -49,12 +49,12 @@ func (w *walker) walk(ctx context.Context, root string) {
 		w.file(root, info)
 		return
 	}
-	real, err := filepath.EvalSymlinks(root)
+	resolved, err := filepath.EvalSymlinks(root)
 	if err != nil {
 		w.onError(root, err)
 		return
 	}
-	stack := []folder{{root, real}}
+	stack := []folder{{root, resolved}}
 	for len(stack) > 0 && ctx.Err() == nil {
 		next := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
@@ -107,9 +107,9 @@ func (w *walker) entry(in folder, entry fs.DirEntry) (sub folder, isFolder bool)
 	if hidden(name) {
 		return folder{}, false
 	}
-	path, real := filepath.Join(in.path, name), filepath.Join(in.real, name)
+	path := filepath.Join(in.path, name)
 	if entry.IsDir() {
-		return folder{path, real}, true
+		return folder{path, filepath.Join(in.real, name)}, true
 	}
 	link := entry.Type()&fs.ModeSymlink != 0
 	if !link && (!entry.Type().IsRegular() || !isPicture(name)) {
@@ -118,9 +118,9 @@ func (w *walker) entry(in folder, entry fs.DirEntry) (sub folder, isFolder bool)
 	}
 	info, err := os.Stat(path)
 	if err == nil && link && info.IsDir() {
-		real, err = filepath.EvalSymlinks(path)
-		if err == nil {
-			return folder{path, real}, true
+		var resolved string
+		if resolved, err = filepath.EvalSymlinks(path); err == nil {
+			return folder{path, resolved}, true
 		}
 	}
 	switch {

@@ -16,8 +16,8 @@ type fileID [16]byte
 func fileIDOf(path string, size, mtime int64) fileID {
 	b := make([]byte, 0, len(path)+16)
 	b = append(b, path...)
-	b = binary.BigEndian.AppendUint64(b, uint64(size))  //nolint:gosec // the bits are kept
-	b = binary.BigEndian.AppendUint64(b, uint64(mtime)) //nolint:gosec // likewise
+	b = binary.BigEndian.AppendUint64(b, uint64(size))
+	b = binary.BigEndian.AppendUint64(b, uint64(mtime))
 	sum := sha256.Sum256(b)
 	return fileID(sum[:16])
 }
