@@ -84,10 +84,9 @@ function Table({ blocks, total }: { blocks: readonly Block[]; total: number }) {
   const inZone = useStore(zone)
   const root = useRef<HTMLDivElement>(null)
   const [sight, setSight] = useState({ first: 0, end: 60 })
-  const [rows, setRows] = useState(new Map<string, Row[]>())
+  // rows of before stay until those of now are there
+  const [rows, setRows] = useState(new Map<string, { of: readonly Block[]; rows: Row[] }>())
   const [error, setError] = useState<Error | null>(null)
-
-  useEffect(() => setRows(new Map()), [blocks])
 
   function measure() {
     const element = root.current
@@ -103,33 +102,39 @@ function Table({ blocks, total }: { blocks: readonly Block[]; total: number }) {
   }, [total])
 
   const shown = blocksBetween(blocks, sight.first, sight.end)
-  const missing = shown.filter((b) => !rows.has(key(b)))
+  const missing = shown.filter((b) => rows.get(key(b))?.of !== blocks)
   const wanted = missing.map(key).join()
+  const asked = useRef({ keys: new Set<string>(), stop: new AbortController() })
+  useEffect(
+    () => () => {
+      asked.current.stop.abort()
+      asked.current = { keys: new Set(), stop: new AbortController() }
+    },
+    [blocks],
+  )
   useEffect(() => {
     if (!wanted) return
-    const mine = new AbortController()
     // a table that is scrolled past asks for nothing
     const timer = setTimeout(() => {
+      const { keys, stop } = asked.current
       for (const b of missing) {
-        load(b, mine.signal).then(
-          (loaded) => {
-            setError(null)
-            setRows((now) => {
-              const kept = [...now].slice(-MOST)
-              return new Map([...kept, [key(b), loaded]])
-            })
-          },
-          (e: unknown) => {
-            if (!isAbort(e)) setError(e instanceof ApiError ? e : new Error(String(e)))
-          },
-        )
+        if (keys.has(key(b))) continue
+        keys.add(key(b))
+        load(b, stop.signal)
+          .then(
+            (loaded) => {
+              setError(null)
+              setRows((now) => new Map([...[...now].slice(-MOST), [key(b), { of: blocks, rows: loaded }]]))
+            },
+            (e: unknown) => {
+              if (!isAbort(e)) setError(e instanceof ApiError ? e : new Error(String(e)))
+            },
+          )
+          .finally(() => keys.delete(key(b)))
       }
     }, 120)
-    return () => {
-      clearTimeout(timer)
-      mine.abort()
-    }
-  }, [wanted])
+    return () => clearTimeout(timer)
+  }, [wanted, rows, blocks])
 
   return (
     <>
@@ -150,7 +155,7 @@ function Table({ blocks, total }: { blocks: readonly Block[]; total: number }) {
           <tbody>
             <Space rows={shown[0] ? Math.max(0, Math.max(sight.first, shown[0].row)) : 0} />
             {shown.flatMap((b) => {
-              const loaded = rows.get(key(b))
+              const loaded = rows.get(key(b))?.rows
               const from = Math.max(b.row, sight.first)
               const to = Math.min(b.row + b.count, sight.end)
               return Array.from({ length: Math.max(0, to - from) }, (_, i) => {
