@@ -29,6 +29,8 @@ const paths = {
   plus: 'M12 5v14M5 12h14',
   trash: 'M5 7h14M9 7V4h6v3M7 7l1 13h8l1-13',
   key: 'M8 12a4 4 0 1 0 0 .01M12 12h9M18 12v4M15 12v3',
+  map: 'M9 4 3 6v14l6-2 6 2 6-2V4l-6 2zM9 4v14M15 6v14',
+  list: 'M8 6h12M8 12h12M8 18h12M4 6h.01M4 12h.01M4 18h.01',
   alert: 'M12 4 2.5 20h19zM12 10v4M12 17h.01',
 } as const
 
