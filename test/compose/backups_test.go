@@ -227,6 +227,9 @@ func (c *composed) testBucketBackup(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	// slow enough to be met in the middle
+	name := c.name(t, "spi_s3")
+	docker(t, "update", "--cpu-period", "100000", "--cpu-quota", "5000", name)
 	for _, by := range []struct {
 		name      string
 		interrupt func(group int)
@@ -242,15 +245,16 @@ func (c *composed) testBucketBackup(t *testing.T) {
 	} {
 		t.Run("interrupted "+by.name, func(t *testing.T) { c.interrupted(t, dir, by.interrupt) })
 	}
+	docker(t, "update", "--cpu-quota", "-1", name)
 	if t.Failed() {
 		return
 	}
 	present := filesBelow(t, filepath.Join(dir, "objects"), nil)
-	all, new, already := copied(t, c.deploy(t, "", "s3-backup", dir))
-	t.Logf("after the interruptions: %d files; then %d objects, %d copied, %d there already", present, all, new, already)
+	all, fresh, already := copied(t, c.deploy(t, "", "s3-backup", dir))
+	t.Logf("after the interruptions: %d files; then %d objects, %d copied, %d there already", present, all, fresh, already)
 	// of those that were under way at each interruption nothing may be known
-	if all != len(want) || new+already != all || new < 1 || already < present-4*8 {
-		t.Errorf("%d objects, %d copied, %d there already, want %d, with %d files before", all, new, already, len(want), present)
+	if all != len(want) || fresh+already != all || fresh < 1 || already < present-4*8 {
+		t.Errorf("%d objects, %d copied, %d there already, want %d, with %d files before", all, fresh, already, len(want), present)
 	}
 	got := map[string]object{}
 	filesBelow(t, filepath.Join(dir, "objects"), func(path string) {
@@ -267,16 +271,16 @@ func (c *composed) testBucketBackup(t *testing.T) {
 
 	c.uploadSome(t, c.client(t, "admin", c.secret(t, "API_ADMIN_PASSWORD")), "0e000001", 2)
 	want = c.objects(t)
-	if all, new, already := copied(t, c.deploy(t, "", "s3-backup", dir)); all != len(want) || new != 2*3 || already != len(want)-2*3 {
-		t.Errorf("two images later: %d objects, %d copied, %d there already, want %d, 6, %d", all, new, already, len(want), len(want)-6)
+	if all, fresh, already := copied(t, c.deploy(t, "", "s3-backup", dir)); all != len(want) || fresh != 2*3 || already != len(want)-2*3 {
+		t.Errorf("two images later: %d objects, %d copied, %d there already, want %d, 6, %d", all, fresh, already, len(want), len(want)-6)
 	}
 
 	c.onVolume(t, "rm -rf /v/s3/*")
 	if _, err := c.s3(t).ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: bucket}); err == nil {
 		t.Error("the bucket is still there")
 	}
-	if all, new, already := copied(t, c.deploy(t, "", "s3-restore", dir, "--yes")); all != len(want) || new != all || already != 0 {
-		t.Errorf("restored: %d objects, %d copied, %d there already, want %[4]d, %[4]d, 0", all, new, already, len(want))
+	if all, fresh, already := copied(t, c.deploy(t, "", "s3-restore", dir, "--yes")); all != len(want) || fresh != all || already != 0 {
+		t.Errorf("restored: %d objects, %d copied, %d there already, want %[4]d, %[4]d, 0", all, fresh, already, len(want))
 	}
 	if diff := cmp.Diff(want, c.objects(t), cmp.AllowUnexported(object{})); diff != "" {
 		t.Errorf("the restored bucket (-before +now):\n%s", diff)

@@ -56,6 +56,22 @@ func TestProductionStack(t *testing.T) {
 	var stored []spi.Image
 	t.Run("images are uploaded and fetched from S3", func(t *testing.T) { stored = c.uploadSome(t, admin, "a1b2c3d4", 5) })
 
+	t.Run("the viewer is used over HTTPS", func(t *testing.T) { c.testViewer(t, c.secret(t, "API_ADMIN_PASSWORD"), stored) })
+
+	t.Run("the detector annotates what is uploaded", func(t *testing.T) {
+		var keys []spi.ImageKey
+		for _, image := range stored {
+			keys = append(keys, spi.ImageKey{Device: image.Device, Datetime: image.Datetime})
+		}
+		eventually(t, 5*time.Minute, func() error {
+			annotations, err := spi.Collect(admin.GetAnnotations(ctx, spi.AnnotationRows, keys))
+			if err == nil && len(annotations) < len(keys) {
+				err = fmt.Errorf("%d of %d images are annotated", len(annotations), len(keys))
+			}
+			return err
+		})
+	})
+
 	t.Run("accounts are managed from the host", func(t *testing.T) {
 		const password = `a pa$$word "of" ana's`
 		c.deploy(t, password+"\n", "user", "add", "ana", "--read-only")
@@ -99,7 +115,7 @@ func TestProductionStack(t *testing.T) {
 
 	t.Run("a service that is broken is shown", func(t *testing.T) {
 		out, err := c.try(ctx, "", []string{"TRUSTED_PROXIES=nowhere"}, "prod")
-		if err == nil || !strings.Contains(out, `TRUSTED_PROXIES: holds "nowhere"`) || !strings.HasPrefix(lastLine(out), "deploy.sh: the stack is not healthy: spi_api") {
+		if err == nil || !strings.Contains(out, `TRUSTED_PROXIES: holds "nowhere"`) || !strings.HasPrefix(lastLine(out), "deploy.sh: the stack is not healthy: spi_") {
 			t.Errorf("prod: %v\n%s", err, out)
 		}
 		if out, err := c.try(ctx, "", nil, "status"); err == nil {
@@ -207,7 +223,7 @@ func (c *composed) testNames(t *testing.T) {
 	client := c.http(t)
 	for _, name := range []string{"", "www.", "webapp."} {
 		status, body, err := fetchFrom(t.Context(), client, "https://"+name+composeDomain)
-		if err != nil || status != http.StatusOK || !bytes.Contains(body, []byte("https://api."+composeDomain)) {
+		if err != nil || status != http.StatusOK || !bytes.Contains(body, []byte("<title>Sticky Pi</title>")) {
 			t.Errorf("%s: %d %s %v", name, status, body, err)
 		}
 	}
@@ -315,7 +331,7 @@ func (c *composed) started(t *testing.T) []string {
 func (c *composed) testContainers(t *testing.T) {
 	containers := c.inspect(t)
 	may := map[string][]string{
-		"spi_api": nil, "spi_s3": nil, "certbot": nil,
+		"spi_api": nil, "spi_s3": nil, "spi_uid": nil, "spi_webapp": nil, "certbot": nil,
 		"spi_nginx": {"CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"},
 		"spi_db":    {"CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID"},
 	}
@@ -347,7 +363,7 @@ func (c *composed) testContainers(t *testing.T) {
 	if got := c.environment(t, "spi_db", "MARIADB_PASSWORD"); got != composePassword {
 		t.Errorf("the password arrives as %q, want %q", got, composePassword)
 	}
-	for _, service := range []string{"spi_api", "spi_s3"} {
+	for _, service := range []string{"spi_api", "spi_s3", "spi_uid", "spi_webapp"} {
 		if user := containers[service].Config.User; user != "10001:10001" {
 			t.Errorf("%s runs as %q", service, user)
 		}
@@ -371,9 +387,10 @@ func (c *composed) testContainers(t *testing.T) {
 }
 
 func (c *composed) testNetworks(t *testing.T) {
-	edge, data := c.project+"_edge", c.project+"_data"
+	edge, data, work := c.project+"_edge", c.project+"_data", c.project+"_work"
 	for service, want := range map[string][]string{
-		"spi_nginx": {edge}, "certbot": {edge}, "spi_db": {data}, "spi_api": {data, edge}, "spi_s3": {data, edge},
+		"spi_nginx": {edge}, "certbot": {edge}, "spi_db": {data}, "spi_api": {data, edge, work}, "spi_s3": {data, edge, work},
+		"spi_uid": {work}, "spi_webapp": {edge},
 	} {
 		var got []string
 		for name := range c.inspect(t)[service].NetworkSettings.Networks {

@@ -101,6 +101,10 @@ func (c *composed) testFaults(t *testing.T, photos *photographs, picture spi.Ima
 			}
 		}
 		t.Logf("%d images", len(everything))
+		// the detector met the faults too; what it could not fetch or deliver then is no fault of an image
+		if failures, err := admin.GetFailures(t.Context(), spi.FailureSeries{Series: always}); err != nil || len(failures) > 0 {
+			t.Errorf("failures of the detector: %+v (%v)", failures, err)
+		}
 		if out := c.deploy(t, "", "fsck", "--deep"); !strings.Contains(out, ": 0 faults") {
 			t.Errorf("fsck:\n%s", out)
 		}

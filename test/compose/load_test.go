@@ -194,6 +194,9 @@ func (l *load) stop(t *testing.T) []sent {
 	return l.acknowledged
 }
 
+// always is the series of all images of all devices.
+var always = spi.Series{Device: "%", Start: spi.Datetime{Time: time.Unix(0, 0)}, End: spi.Datetime{Time: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)}}
+
 // rowsOf gives the rows of all images of the devices that the files are of, by file name.
 func rowsOf(t *testing.T, client *spi.Client, what spi.What, files []sent) map[string]spi.Image {
 	t.Helper()
@@ -202,7 +205,7 @@ func rowsOf(t *testing.T, client *spi.Client, what spi.What, files []sent) map[s
 	for _, s := range files {
 		if device := s.file.Name[:strings.IndexByte(s.file.Name, '.')]; !devices[device] {
 			devices[device] = true
-			series = append(series, spi.Series{Device: device, Start: spi.Datetime{Time: time.Unix(0, 0)}, End: spi.Datetime{Time: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)}})
+			series = append(series, spi.Series{Device: device, Start: always.Start, End: always.End})
 		}
 	}
 	rows := map[string]spi.Image{}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/big"
 	"net"
 	"net/http"
@@ -91,7 +92,7 @@ func newComposed(t *testing.T) *composed {
 		}
 	}
 	pebble := pebbleImage(t)
-	port, err := ports.Free(t.Context(), 0, 1, 2, 3, 4, 5, 6, 7, 8)
+	port, err := ports.Free(t.Context(), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +115,7 @@ func newComposed(t *testing.T) *composed {
 			// files of the containers' users, which the test's own may not be able to delete
 			{"docker", "run", "--rm", "--network", "none", "-v", filepath.Dir(c.data) + ":/v", "--entrypoint", "sh", "nginx:stable", "-c", "rm -rf /v/*"},
 			{"docker", "volume", "rm", "-f", c.project + "_db_run", c.project + "-devel_db_run"},
-			{"docker", "rmi", "sticky-pi/api:" + c.project, "sticky-pi/s3:" + c.project},
+			{"docker", "rmi", "sticky-pi/api:" + c.project, "sticky-pi/s3:" + c.project, "sticky-pi/uid:" + c.project, "sticky-pi/webapp:" + c.project},
 		} {
 			cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 			cmd.Env = c.environ
@@ -126,32 +127,45 @@ func newComposed(t *testing.T) *composed {
 	return c
 }
 
-// copySources copies what a deployment needs: no data, no secrets, nothing that is built.
+// copySources copies what a deployment needs: no data, no secrets, nothing that is built or installed.
 func (c *composed) copySources(t *testing.T) {
 	t.Helper()
 	root := stack.Root(t)
 	for _, name := range []string{
 		".dockerignore", ".env", ".secret.env.example", "deploy.sh", "docker-compose.yml", "docker-compose.prod.yml",
-		"docker-compose.devel.yml", "nginx", "server", "services",
+		"docker-compose.devel.yml", "ml", "nginx", "server", "services",
 	} {
-		from, to := filepath.Join(root, name), filepath.Join(c.dir, name)
-		if info, err := os.Stat(from); err != nil {
-			t.Fatal(err)
-		} else if info.IsDir() {
-			err = os.CopyFS(to, os.DirFS(from))
+		err := filepath.WalkDir(filepath.Join(root, name), func(path string, d fs.DirEntry, err error) error {
 			if err != nil {
-				t.Fatal(err)
+				return err
 			}
-			continue
-		}
-		b, err := os.ReadFile(from)
+			within, err := filepath.Rel(root, path)
+			if err != nil {
+				return err
+			}
+			to := filepath.Join(c.dir, within)
+			switch {
+			case d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".build"):
+				return fs.SkipDir
+			case d.IsDir():
+				return os.MkdirAll(to, 0o755)
+			case !d.Type().IsRegular():
+				return nil
+			}
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+				return err
+			}
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(to, b, info.Mode().Perm())
+		})
 		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.MkdirAll(c.dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(to, b, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
