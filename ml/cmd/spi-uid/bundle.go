@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,18 +35,17 @@ type bundleCmd struct {
 func (c *bundleCmd) Run(ctx context.Context, k *kong.Context) error {
 	src := config.Load()
 	cfg := ml.APIFrom(src)
-	log := newLog(src, false)
 	if err := src.Err(); err != nil {
 		return err
 	}
 	if k.Selected().Name == "push" {
 		return push(ctx, cfg, c.Push.Dir)
 	}
-	return show(ctx, cfg, c.Show.Dir, log)
+	return show(ctx, cfg, c.Show.Dir)
 }
 
 // show says what a worker would use.
-func show(ctx context.Context, cfg ml.Config, dir string, log *slog.Logger) error {
+func show(ctx context.Context, cfg ml.Config, dir string) error {
 	if dir == "" {
 		var err error
 		if dir, err = os.MkdirTemp("", "spi-uid-"); err != nil {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -50,7 +49,7 @@ type runCmd struct{}
 func (runCmd) Run(ctx context.Context) error {
 	src := config.Load()
 	cfg := ml.ConfigFrom(src)
-	log := newLog(src, true)
+	log := logging.New(os.Stderr, logging.Options{Debug: src.Bool("DEBUG", false), JSON: true})
 	if err := src.Err(); err != nil {
 		return err
 	}
@@ -60,10 +59,6 @@ func (runCmd) Run(ctx context.Context) error {
 		return err
 	}
 	return w.Run(ctx, func() { log.InfoContext(ctx, "ready", "version", buildinfo.Version) })
-}
-
-func newLog(src *config.Source, json bool) *slog.Logger {
-	return logging.New(os.Stderr, logging.Options{Debug: src.Bool("DEBUG", false), JSON: json})
 }
 
 type checkCmd struct{}

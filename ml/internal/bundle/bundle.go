@@ -206,7 +206,7 @@ func sumOf(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	h := md5.New() //nolint:gosec // see the import
 	if _, err := io.Copy(h, in); err != nil {
 		return "", err
@@ -283,8 +283,8 @@ func (f *Folder) fetch(ctx context.Context, link, path string, file File, most i
 	if err != nil {
 		return 0, err
 	}
-	defer out.Close()
-	h := md5.New() //nolint:gosec // see the import
+	defer func() { _ = out.Close() }() // again, where it was closed already
+	h := md5.New()                     //nolint:gosec // see the import
 	n, err := io.Copy(io.MultiWriter(out, h), &progressing{io.LimitReader(reply.Body, most+1), stall})
 	if err != nil {
 		return n, fmt.Errorf("the download broke off after %d bytes: %w", n, err)

@@ -119,7 +119,7 @@ func Choose(m bundle.Model, builtin detect.Detector) (detect.Detector, error) {
 // try turns a panic over a foreign file into an error.
 func try(open func() (detect.Detector, error)) (d detect.Detector, err error) {
 	defer func() {
-		if p := recover(); p != nil { //nolint:revive // it is deferred
+		if p := recover(); p != nil {
 			err = fmt.Errorf("it panicked: %v", p)
 		}
 	}()

@@ -90,9 +90,9 @@ func fetchOnce(ctx context.Context, client *http.Client, link, wantMD5 string) (
 		return nil, unavailable(ctx, err)
 	}
 	defer func() { _ = reply.Body.Close() }()
-	switch {
-	case reply.StatusCode == http.StatusOK:
-	case reply.StatusCode == http.StatusNotFound, reply.StatusCode == http.StatusGone:
+	switch reply.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound, http.StatusGone:
 		return nil, failure(Gone, "the photograph is not in the object store (it answered %s)", reply.Status)
 	default: // 403 too: keys or clocks are wrong, which is no fault of the photograph
 		return nil, spi.Errorf(spi.CodeUnavailable, "the object store answered %s to a presigned link", reply.Status)

@@ -351,7 +351,7 @@ func (w *Worker) examine(ctx context.Context, photo spi.Image) ([]detect.Insect,
 // detect runs the detector. A panic in it is the image's fault: with another image it may do well.
 func (w *Worker) detect(ctx context.Context, picture image.Image) (insects []detect.Insect, err error) {
 	defer func() {
-		if p := recover(); p != nil { //nolint:revive // it is deferred
+		if p := recover(); p != nil {
 			w.Log.ErrorContext(ctx, "the detector panicked", "panic", p, "stack", string(debug.Stack()))
 			err = &imageError{reasonPanic, fmt.Errorf("the detector %s panicked: %v", w.detector.Name(), p)}
 		}

@@ -34,7 +34,7 @@ type Detector struct {
 // Open loads a model, and tries it on a small picture: one that cannot be used is known before it is used. version is
 // TIMESTAMP-MD5.
 func Open(path string, cfg Config, version string) (*Detector, error) {
-	s, err := open(path, &cfg)
+	s, err := open(path, cfg.Input.Name, cfg.Output.outputNames())
 	if err != nil {
 		return nil, err
 	}

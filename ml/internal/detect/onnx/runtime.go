@@ -65,7 +65,8 @@ type model struct {
 	outputs int
 }
 
-func open(path string, cfg *Config) (session, error) {
+// open loads a model, which is given the input and asked for the outputs of those names; "" is its first.
+func open(path, inputName string, outputNames []string) (session, error) {
 	if err := load(); err != nil {
 		return nil, err
 	}
@@ -73,12 +74,12 @@ func open(path string, cfg *Config) (session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the model cannot be read: %w", err)
 	}
-	input, err := named(inputs, cfg.Input.Name, "input")
+	input, err := named(inputs, inputName, "input")
 	if err != nil {
 		return nil, err
 	}
 	var wanted []string
-	for _, name := range cfg.Output.outputNames() {
+	for _, name := range outputNames {
 		output, err := named(outputs, name, "output")
 		if err != nil {
 			return nil, err

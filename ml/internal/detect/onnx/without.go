@@ -5,4 +5,4 @@ package onnx
 // Runtime loads onnxruntime, which this program was built without.
 func Runtime() (version string, err error) { return "", ErrNotBuilt }
 
-func open(string, *Config) (session, error) { return nil, ErrNotBuilt }
+func open(string, string, []string) (session, error) { return nil, ErrNotBuilt }
