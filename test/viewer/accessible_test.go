@@ -19,7 +19,7 @@ func TestEveryPageIsAccessible(t *testing.T) {
 	if err != nil {
 		t.Skip("axe-core is not installed: 'sh deploy.sh test' installs it with the pages' packages")
 	}
-	s := stack.Local(t, stack.Options{Quiet: true})
+	s := start(t)
 	fillReal(t, s)
 	for _, size := range []viewport{desktop, phone} {
 		for _, theme := range []string{"light", "dark"} {

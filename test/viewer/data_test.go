@@ -22,6 +22,12 @@ func address(path string) string {
 	return strings.NewReplacer("{range}", realRange, "{image}", realImage).Replace(path)
 }
 
+// start gives a server without a detector: what is found on images is the tests' own.
+func start(t testing.TB) *stack.Stack {
+	t.Helper()
+	return stack.Local(t, stack.Options{Quiet: true, Environ: []string{"UID_WORKERS=0"}})
+}
+
 func client(t testing.TB, s *stack.Stack) *spi.Client {
 	t.Helper()
 	c, err := spi.New(s.URL, spi.WithPassword(stack.AdminName, stack.AdminPassword))

@@ -39,7 +39,7 @@ var scenes = []struct {
 		b.waitFor(`document.querySelectorAll('.moved img').length === 2 && document.querySelector('.stage-note') === null`)
 	}},
 	{"devices", "/devices?{range}", `document.querySelector('.page-head')`, nil},
-	{"data", "/data?{range}", `document.querySelectorAll(".data-table a").length === document.querySelectorAll(".data-table tbody tr").length`, nil},
+	{"data", "/data?{range}", `document.querySelectorAll(".data-table a").length > 0 && document.querySelectorAll(".data-table a").length === document.querySelectorAll(".data-table tbody tr").length`, nil},
 	{"tuboids", "/tuboids?{range}", `document.querySelector('.page-head')`, nil},
 	{"experiments", "/experiments?{range}", `document.querySelector('.page-head')`, nil},
 	{"users", "/users?{range}", `document.querySelector('.page-head')`, nil},
@@ -58,7 +58,7 @@ func TestScreenshots(t *testing.T) {
 	s := &stack.Stack{ViewerURL: *running}
 	password := cmp.Or(os.Getenv("VIEWER_PASSWORD"), stack.AdminPassword)
 	if *running == "" {
-		s = stack.Local(t, stack.Options{Quiet: true})
+		s = start(t)
 		fillReal(t, s)
 	}
 	for _, size := range []struct {

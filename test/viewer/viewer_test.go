@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ func series(t testing.TB, c *spi.Client, device string, start time.Time, n int) 
 	for i := range images {
 		at := start.Add(time.Duration(i) * 20 * time.Minute)
 		image, err := c.PutImage(t.Context(), spi.FileOf(spitest.Name(device, at), spitest.JPEG(spitest.Photo{
-			Generation: spitest.Second, Width: 1296, Height: 972, Seed: uint64(i), Quality: 80, //nolint:gosec // small
+			Generation: spitest.Second, Width: 640, Height: 480, Seed: uint64(i), Quality: 80, //nolint:gosec // small
 		})))
 		if err != nil {
 			t.Fatal(err)
@@ -49,7 +50,7 @@ var june = time.Date(2022, 6, 1, 0, 0, 0, 0, time.UTC)
 const juneRange = "from=2022-06-01&to=2022-06-02"
 
 func TestAWrongPasswordIsToldAndTheAddressStays(t *testing.T) {
-	s := stack.Local(t, stack.Options{Quiet: true})
+	s := start(t)
 	b := open(t, s, desktop)
 	b.do(chromedp.Navigate(b.url+"/devices?"+juneRange), chromedp.WaitVisible(`input[name=username]`))
 	b.typeLogIn(stack.AdminName, "not the password")
@@ -67,7 +68,7 @@ func TestAWrongPasswordIsToldAndTheAddressStays(t *testing.T) {
 }
 
 func TestTheDefaultRangeIsTheLastFourWeeks(t *testing.T) {
-	s := stack.Local(t, stack.Options{Quiet: true})
+	s := start(t)
 	c := client(t, s)
 	today := time.Now().UTC().Truncate(24 * time.Hour)
 	series(t, c, device, today.Add(-27*24*time.Hour), 1)
@@ -84,7 +85,7 @@ func TestTheDefaultRangeIsTheLastFourWeeks(t *testing.T) {
 }
 
 func TestHoverShowsTheVeryImageAndAClickOpensIt(t *testing.T) {
-	s := stack.Local(t, stack.Options{Quiet: true})
+	s := start(t)
 	c := client(t, s)
 	images := series(t, c, device, june, 6)
 	annotate(t, c, images[0], square(10, 10, 20), square(100, 100, 20), square(300, 100, 20))
@@ -114,7 +115,7 @@ func TestHoverShowsTheVeryImageAndAClickOpensIt(t *testing.T) {
 }
 
 func TestTheImageIsWalkedByKeysAndPlays(t *testing.T) {
-	s := stack.Local(t, stack.Options{Quiet: true})
+	s := start(t)
 	images := series(t, client(t, s), device, june, 5)
 	b := open(t, s, desktop)
 	b.logIn("/images?"+juneRange+"&image="+name(images[1]), stack.AdminName, stack.AdminPassword)
@@ -143,7 +144,7 @@ func TestTheImageIsWalkedByKeysAndPlays(t *testing.T) {
 }
 
 func TestContoursStandWhereTheDetectorPutThem(t *testing.T) {
-	s := stack.Local(t, stack.Options{Quiet: true})
+	s := start(t)
 	fillReal(t, s)
 	b := open(t, s, desktop)
 	b.logIn("/images?"+realRange+"&image="+realImage, stack.AdminName, stack.AdminPassword)
@@ -195,7 +196,7 @@ func TestContoursStandWhereTheDetectorPutThem(t *testing.T) {
 func blue(c color.RGBA) bool { return c.B > 150 && c.R < 110 && c.G < 110 }
 
 func TestADragZoomsAndTheAddressGivesTheSameView(t *testing.T) {
-	s := stack.Local(t, stack.Options{Quiet: true})
+	s := start(t)
 	series(t, client(t, s), device, june, 20)
 	b := open(t, s, desktop)
 	b.logIn("/images?"+juneRange, stack.AdminName, stack.AdminPassword)
@@ -240,7 +241,7 @@ func must(u *url.URL, err error) *url.URL {
 }
 
 func TestNewImagesAppearWithoutAReload(t *testing.T) {
-	s := stack.Local(t, stack.Options{Quiet: true})
+	s := start(t)
 	c := client(t, s)
 	series(t, c, device, june, 2)
 	b := open(t, s, desktop)
@@ -257,7 +258,7 @@ func TestNewImagesAppearWithoutAReload(t *testing.T) {
 }
 
 func TestTheTableOfTheScopeIsDownloaded(t *testing.T) {
-	s := stack.Local(t, stack.Options{Quiet: true})
+	s := start(t)
 	c := client(t, s)
 	images := series(t, c, device, june, 4)
 	annotate(t, c, images[2], square(10, 10, 20))
@@ -272,4 +273,61 @@ func TestTheTableOfTheScopeIsDownloaded(t *testing.T) {
 	if !strings.HasPrefix(lines[3], want) || strings.Split(lines[3], ",")[6] != "1" || strings.Split(lines[2], ",")[6] != "" {
 		t.Errorf("lines %q and %q, want %s... with 1 insect, and one without", lines[3], lines[2], want)
 	}
+}
+
+func TestASessionOutlivesARestartAndEndsWithThePassword(t *testing.T) {
+	s := start(t)
+	c := client(t, s)
+	no := false
+	if _, err := c.PutUsers(t.Context(), spi.NewUser{Username: "ana", Password: "a password of ana", CanWrite: &no}); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, s, desktop)
+	b.logIn("/images?"+juneRange, "ana", "a password of ana")
+	pages := eval[[]string](b, `[...document.querySelectorAll('nav a')].map((a) => a.innerText)`)
+	if strings.Contains(fmt.Sprint(pages), "Users") || !strings.Contains(fmt.Sprint(pages), "Devices") {
+		t.Errorf("who may only read sees the pages %v", pages)
+	}
+
+	s.Stop(syscall.SIGTERM)
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.Reload(), chromedp.WaitVisible(`header.top`))
+
+	if _, err := client(t, s).ResetPassword(t.Context(), "ana", "another password"); err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.Click(`button[aria-label="Refresh"]`), chromedp.WaitVisible(`input[name=username]`))
+	b.waitFor(`document.querySelector('.log-in').innerText.includes('Your session is over')`)
+	b.typeLogIn("ana", "another password")
+	b.do(chromedp.WaitVisible(`header.top`))
+	if at := eval[string](b, `location.pathname + location.search`); at != "/images?"+juneRange {
+		t.Errorf("after the log-in one is at %s", at)
+	}
+}
+
+func TestALongTableIsLoadedAsItIsScrolled(t *testing.T) {
+	s := start(t)
+	c := client(t, s)
+	series(t, c, device, june, 70)
+	last := series(t, c, "f00df00d", june.Add(24*time.Hour), 70)[69]
+	b := open(t, s, desktop)
+	b.logIn("/data?"+juneRange, stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelectorAll('.data-table a').length >= 20`)
+	if n := eval[int](b, `Number(document.querySelector('.data-table table').getAttribute('aria-rowcount'))`); n != 141 {
+		t.Errorf("%d rows, want 140 and the head", n)
+	}
+	before := b.asked("/get_image_series/")
+	b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector('.data-table').scrollTo(0, 1e6)`))
+	b.waitFor(`[...document.querySelectorAll('.data-table tbody tr:not(.space)')].at(-1).innerText.includes('` + last.MD5 + `')`)
+	if after := b.asked("/get_image_series/"); before != 1 || after != 2 {
+		t.Errorf("%d requests for the beginning, %d in all: want one for each day in sight", before, after)
+	}
+	b.do(chromedp.Click(`.data-table tbody tr:last-child a`))
+	b.waitFor(`location.search.includes('image=` + name(last) + `') && document.querySelector('.image-view') !== null`)
+	b.quiet()
 }
