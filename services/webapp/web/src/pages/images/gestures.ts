@@ -119,10 +119,6 @@ export function follow(c: Chart): () => void {
     wheelRests = window.setTimeout(() => c.show(c.window(), true), 200)
   }
 
-  function twice() {
-    c.show(c.range(), true)
-  }
-
   const { element } = c
   element.addEventListener('pointerdown', down)
   element.addEventListener('pointermove', move)
@@ -130,7 +126,6 @@ export function follow(c: Chart): () => void {
   element.addEventListener('pointercancel', up)
   element.addEventListener('pointerleave', leave)
   element.addEventListener('wheel', wheel, { passive: false })
-  element.addEventListener('dblclick', twice)
   return () => {
     clearTimeout(wheelRests)
     element.removeEventListener('pointerdown', down)
@@ -139,6 +134,5 @@ export function follow(c: Chart): () => void {
     element.removeEventListener('pointercancel', up)
     element.removeEventListener('pointerleave', leave)
     element.removeEventListener('wheel', wheel)
-    element.removeEventListener('dblclick', twice)
   }
 }

@@ -149,7 +149,7 @@ function ZoomButtons({ range, showSpan, zoomed }: { range: Span; showSpan: (span
       <IconButton icon="zoomOut" label="Zoom out" disabled={!zoomed} onClick={() => zoomBy(2)} />
       <IconButton icon="zoomIn" label="Zoom in (or drag over a chart)" onClick={() => zoomBy(0.5)} />
       <IconButton icon="right" label="Later" disabled={!zoomed} onClick={() => pan(0.5)} />
-      <IconButton icon="fit" label="Whole range (or click twice on a chart)" disabled={!zoomed} onClick={() => showSpan(range, true)} />
+      <IconButton icon="fit" label="Whole range" disabled={!zoomed} onClick={() => showSpan(range, true)} />
     </div>
   )
 }
