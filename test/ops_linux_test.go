@@ -455,7 +455,7 @@ func (o *ops) startDatabase(t *testing.T, project, image string) {
 	t.Helper()
 	environ := []string{
 		"PATH=" + o.path, "HOME=" + os.Getenv("HOME"), "COMPOSE_PROJECT_NAME=" + project, "LOCAL_VOLUME_ROOT=" + o.data, "DB_BUFFER_POOL=64M",
-		"ROOT_DOMAIN_NAME=" + opsDomain,
+		"ROOT_DOMAIN_NAME=" + opsDomain, "WEBAPP_SECRET=the viewer is not run",
 	}
 	for name, value := range o.secrets {
 		environ = append(environ, name+"="+value)
