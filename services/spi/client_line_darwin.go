@@ -1,0 +1,3 @@
+package spi
+
+const tcpNotSentLowAt = 0x201 // netinet/tcp.h

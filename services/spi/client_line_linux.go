@@ -1,0 +1,3 @@
+package spi
+
+const tcpNotSentLowAt = 25 // linux/tcp.h

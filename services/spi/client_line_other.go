@@ -1,0 +1,7 @@
+//go:build !linux && !darwin
+
+package spi
+
+import "syscall"
+
+func holdLittle(string, string, syscall.RawConn) error { return nil }
