@@ -1,5 +1,7 @@
 package upload
 
+import "bytes"
+
 // jpegScan is a writer that follows the markers of a JPEG (ITU-T T.81, annex B) as the file is read for its md5, so that
 // what is certainly no whole JPEG is not sent: over a bad line that takes minutes, only for the server to refuse it. Whatever
 // is less than certain is left to the server, which decodes every file.
@@ -48,6 +50,13 @@ func (s *jpegScan) Write(p []byte) (int, error) {
 			if s.skip == 0 {
 				s.afterSegment()
 			}
+		case inScan: // nearly all of the file
+			next := bytes.IndexByte(p[i:], 0xff)
+			if next < 0 {
+				return len(p), nil
+			}
+			i += next
+			s.state = inScanFF
 		default:
 			s.byte(p[i])
 		}
@@ -84,10 +93,6 @@ func (s *jpegScan) byte(b byte) {
 		case s.skip == 0:
 			s.afterSegment()
 		}
-	case inScan:
-		if b == 0xff {
-			s.state = inScanFF
-		}
 	case inScanFF:
 		switch {
 		case b == 0, markerRST0 <= b && b <= markerRST7:
@@ -95,7 +100,7 @@ func (s *jpegScan) byte(b byte) {
 		default:
 			s.kind(b)
 		}
-	case inSegment, ended, notJPEG, unclear: // Write sees to them
+	case inSegment, inScan, ended, notJPEG, unclear: // Write sees to them
 	}
 }
 

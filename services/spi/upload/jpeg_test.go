@@ -2,6 +2,7 @@ package upload
 
 import (
 	"bytes"
+	"crypto/md5"
 	"image/jpeg"
 	"slices"
 	"testing"
@@ -68,6 +69,27 @@ func FuzzJPEGScan(f *testing.F) {
 		}
 		if _, err := jpeg.Decode(bytes.NewReader(file)); err == nil {
 			t.Errorf("%q of a picture that can be decoded", got)
+		}
+	})
+}
+
+// BenchmarkJPEGScan is what the scan costs beside the md5 of the same read.
+func BenchmarkJPEGScan(b *testing.B) {
+	file := spitest.JPEG(spitest.Photo{Width: 2592, Height: 1944})
+	b.Run("scan", func(b *testing.B) {
+		b.SetBytes(int64(len(file)))
+		for b.Loop() {
+			if code := scan(file, 32<<10); code != "" {
+				b.Fatal(code)
+			}
+		}
+	})
+	b.Run("md5", func(b *testing.B) {
+		b.SetBytes(int64(len(file)))
+		for b.Loop() {
+			if sum := md5.Sum(file); sum == [16]byte{} {
+				b.Fatal(sum)
+			}
 		}
 	})
 }
