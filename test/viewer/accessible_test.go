@@ -20,7 +20,7 @@ func TestEveryPageIsAccessible(t *testing.T) {
 		t.Skip("axe-core is not installed: 'sh deploy.sh test' installs it with the pages' packages")
 	}
 	s := start(t)
-	fillReal(t, s)
+	fillAll(t, s)
 	for _, size := range []viewport{desktop, phone} {
 		for _, theme := range []string{"light", "dark"} {
 			b := open(t, s, size)

@@ -38,11 +38,29 @@ var scenes = []struct {
 		b.do(chromedp.Click(`button[aria-label="Full resolution"]`))
 		b.waitFor(`document.querySelectorAll('.moved img').length === 2 && document.querySelector('.stage-note') === null`)
 	}},
-	{"devices", "/devices?{range}", `document.querySelector('.page-head')`, nil},
+	{"devices", "/devices", `document.querySelector('.devices tbody tr') && document.querySelector('.morning li')`, nil},
+	{"devices-map", "/devices?as=map", `document.querySelector('.cluster') && document.querySelector('.morning li')`, func(b *tab) {
+		b.press(`.cluster .touch`, ``)
+		b.waitFor(`document.querySelector('.map-chosen')`)
+	}},
 	{"data", "/data?{range}", `document.querySelectorAll(".data-table a").length > 0 && document.querySelectorAll(".data-table a").length === document.querySelectorAll(".data-table tbody tr").length`, nil},
-	{"tuboids", "/tuboids?{range}", `document.querySelector('.page-head')`, nil},
-	{"experiments", "/experiments?{range}", `document.querySelector('.page-head')`, nil},
-	{"users", "/users?{range}", `document.querySelector('.page-head')`, nil},
+	{"tuboids", "/tuboids?" + tuboidRange, `document.querySelector('a.tuboid img')?.naturalWidth > 0 && !document.querySelector('main').innerText.includes('…')`, nil},
+	{"tuboid", "/tuboids?" + tuboidRange + "&tuboid=" + realTuboid + "&shot=3", `document.querySelector('.card .here') && document.querySelector('.facts table')`, nil},
+	{"experiments", "/experiments", `document.querySelector('.projects')`, nil},
+	{"experiment", "/experiments?project=1", `document.querySelector('.table-box') && document.querySelector('.members li')`, nil},
+	{"experiment-add", "/experiments?project=1", `document.querySelector('.table-box') && document.querySelector('.members li')`, func(b *tab) {
+		b.press(`main button`, `Add a series`)
+		b.waitFor(`document.querySelector('dialog')`)
+	}},
+	{"users", "/users", `document.querySelector('.users')`, nil},
+	{"users-add", "/users", `document.querySelector('.users')`, func(b *tab) {
+		b.do(chromedp.Click(`.page-head .primary`))
+		b.waitFor(`document.querySelector('dialog')`)
+	}},
+	{"users-delete", "/users", `document.querySelector('.users')`, func(b *tab) {
+		b.do(chromedp.Click(`button[aria-label="Delete reader"]`))
+		b.waitFor(`document.querySelector('dialog')`)
+	}},
 }
 
 const pictureShown = `document.querySelector('.moved img')?.naturalWidth > 0 && document.querySelector('.metadata') && document.querySelectorAll('.outlines path').length > 0`
@@ -59,7 +77,7 @@ func TestScreenshots(t *testing.T) {
 	password := cmp.Or(os.Getenv("VIEWER_PASSWORD"), stack.AdminPassword)
 	if *running == "" {
 		s = start(t)
-		fillReal(t, s)
+		fillAll(t, s)
 	}
 	for _, size := range []struct {
 		name string
