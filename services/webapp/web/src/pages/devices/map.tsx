@@ -8,7 +8,7 @@ import { Empty, IconButton } from '../../ui/page'
 import { kindNames } from './condition'
 import { imagesOf } from './links'
 import { Mark, Shape } from './mark'
-import { apart, clusters, formatPlace, joinDateLine, lines, moved, parsePlace, placeOf, project, scaleOf, zoomed, type Cluster, type Place, type Size, type Spot } from './place'
+import { apart, clusters, formatPlace, joinDateLine, lines, moved, parsePlace, placeOf, project, scaleOf, spotsOf, zoomed, type Cluster, type Place, type Size, type Spot } from './place'
 import type { Row } from './row'
 
 const HEIGHT = 440
@@ -21,7 +21,7 @@ export function DeviceMap({ rows }: { rows: readonly Row[] }) {
   const [size, setSize] = useState<Size>({ width: 0, height: HEIGHT })
   const [drag, setDrag] = useState<{ id: number; x: number; y: number; from: Place } | null>(null)
   const spots = useMemo(
-    () => joinDateLine(rows.flatMap((r) => (r.state.lat === null || r.state.lng === null ? [] : [{ device: r.state.device, lat: r.state.lat, lng: r.state.lng, kind: r.condition.kind }]))),
+    () => joinDateLine(spotsOf(rows.map((r) => ({ ...r.state, kind: r.condition.kind })))),
     [rows],
   )
   useLayoutEffect(() => {
@@ -90,7 +90,7 @@ export function DeviceMap({ rows }: { rows: readonly Row[] }) {
             <Mark kind={kind} /> {kindNames[kind]}
           </li>
         ))}
-        {nowhere > 0 && <li class="muted">{count(nowhere, 'device')} without a position</li>}
+        {nowhere > 0 && <li class="muted">{count(nowhere, 'device')} without a position, or with one that cannot be</li>}
       </ul>
       {chosen && <Chosen cluster={chosen} rows={rows} onCloser={() => show(placeOf(chosen.spots, size))} />}
     </div>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { apart, clusters, formatPlace, joinDateLine, lines, moved, parsePlace, placeOf, project, round125, scaleOf, type Spot } from './place'
+import { apart, clusters, formatPlace, joinDateLine, lines, moved, parsePlace, placeOf, project, round125, scaleOf, spotsOf, type Spot } from './place'
 
 const size = { width: 600, height: 400 }
 const spot = (device: string, lat: number, lng: number, kind: Spot['kind'] = 'well'): Spot => ({ device, lat, lng, kind })
@@ -20,6 +20,9 @@ describe('the place of all devices', () => {
     expect(parsePlace(formatPlace(place))).toMatchObject({ span: Number(place.span.toPrecision(4)) })
   })
 })
+
+it('positions that cannot be are left out', () =>
+  expect(spotsOf([{ device: 'a', lat: 49, lng: -123, kind: 'well' }, { device: 'b', lat: -123, lng: 49, kind: 'well' }, { device: 'c', lat: null, lng: 4, kind: 'well' }])).toEqual([spot('a', 49, -123)]))
 
 it.each([undefined, '', '1,2', '1,2,3,4', '91,0,1', 'a,b,c', '0,0,0', '0,0,1e9'])('%s is no place', (text) => expect(parsePlace(text)).toBeNull())
 

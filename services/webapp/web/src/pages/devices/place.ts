@@ -35,6 +35,11 @@ export function formatPlace(p: Place): string {
   return [p.lat.toFixed(5), p.lng.toFixed(5), Number(p.span.toPrecision(4))].join()
 }
 
+/** The spots of those devices whose position can be one: some have sent degrees of latitude that no place has. */
+export function spotsOf(devices: readonly { device: string; lat: number | null; lng: number | null; kind: Kind }[]): Spot[] {
+  return devices.flatMap(({ device, lat, lng, kind }) => (lat === null || lng === null || Math.abs(lat) > 90 || Math.abs(lng) > 180 ? [] : [{ device, lat, lng, kind }]))
+}
+
 /** Longitudes that lie to both sides of the date line are drawn beside each other. */
 export function joinDateLine(spots: readonly Spot[]): Spot[] {
   const lngs = spots.map((s) => s.lng)
