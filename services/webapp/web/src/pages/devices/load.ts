@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { ApiError, isAbort } from '../../api/http'
 import { getSeries, type DeviceSeries } from '../../api/series'
 import type { Scope } from '../../state/scope'
+import { serverTime } from './condition'
 import { countsOf, LOOK_BACK, type AllCounts } from './insects'
 
 /** Pixels of the range's line, and of the last two days: a device that takes an image every ten minutes is given whole. */
@@ -21,7 +22,7 @@ export function useCounts(scope: Scope | null, devices: readonly string[]): { co
     if (!scope) return
     const mine = new AbortController()
     const { start, end, loadedAt } = scope
-    const last = Math.min(end, Math.ceil(loadedAt))
+    const last = Math.min(end, Math.ceil(serverTime(scope.devices, loadedAt, loadedAt)))
     const chosen = names ? names.split(',') : []
     Promise.all([
       getSeries({ start, end, devices: chosen, variables: ['insects'], width: COARSE }, mine.signal),

@@ -74,7 +74,7 @@ export function DeviceMap({ rows }: { rows: readonly Row[] }) {
         >
           <Ground place={place} size={size} />
           {found.map((c) => (
-            <Marker key={c.spots[0]?.device} cluster={c} named={found.length <= NAMED} chosen={c === chosen} onOpen={() => setExtra({ on: c.spots[0]?.device ?? null })} />
+            <Marker key={c.spots[0]?.device} cluster={c} named={found.length > NAMED ? null : c.x > size.width - 100 ? 'before' : 'after'} chosen={c === chosen} onOpen={() => setExtra({ on: c.spots[0]?.device ?? null })} />
           ))}
           <Scale place={place} size={size} />
         </svg>
@@ -137,15 +137,15 @@ function Scale({ place, size }: { place: Place; size: Size }) {
   const x = size.width - pixels - 12
   return (
     <g class="scale">
-      <path d={`M${x} 18v5h${pixels}v-5`} />
-      <text x={x + pixels / 2} y="15" text-anchor="middle">
+      <path d={`M${x} ${size.height - 28}v5h${pixels}v-5`} />
+      <text x={x + pixels / 2} y={size.height - 30} text-anchor="middle">
         {metres >= 1000 ? `${metres / 1000} km` : `${metres} m`}
       </text>
     </g>
   )
 }
 
-function Marker({ cluster, named, chosen, onOpen }: { cluster: Cluster; named: boolean; chosen: boolean; onOpen: () => void }) {
+function Marker({ cluster, named, chosen, onOpen }: { cluster: Cluster; named: 'before' | 'after' | null; chosen: boolean; onOpen: () => void }) {
   const [first] = cluster.spots
   if (!first) return null
   const n = cluster.spots.length
@@ -170,7 +170,7 @@ function Marker({ cluster, named, chosen, onOpen }: { cluster: Cluster; named: b
         <Shape kind={first.kind} />
       </g>
       {named && (
-        <text x="12" y="4">
+        <text x={named === 'before' ? -12 : 12} y="4" text-anchor={named === 'before' ? 'end' : 'start'}>
           {n === 1 ? first.device : `${first.device} +${n - 1}`}
         </text>
       )}

@@ -114,9 +114,11 @@ function List({ known }: { known: Known }) {
                   <th scope="row">
                     <Link href={formatView({ ...view, extra: { ...view.extra, project: String(p.id) } })}>{p.name}</Link>
                   </th>
-                  <td class="description">{p.description ?? ''}</td>
-                  <td>{rightsOf(known, p)}</td>
-                  <td>{known.permissions.filter((m) => m.parent_project_id === p.id).length}</td>
+                  <td>
+                    <div class="description">{p.description ?? ''}</div>
+                  </td>
+                  <td class="rights">{rightsOf(known, p)}</td>
+                  <td class="members-count">{known.permissions.filter((m) => m.parent_project_id === p.id).length}</td>
                   <td>
                     <When time={parseTime(p.datetime_created)} seconds={false} />
                     {p.api_user && <span class="muted"> by {p.api_user}</span>}

@@ -109,6 +109,7 @@ function Rows({ rows }: { rows: readonly ProjectSeries[] }) {
               <SortHead by="device" order={order} onSort={sort}>
                 Device
               </SortHead>
+              <th scope="col">Images</th>
               <SortHead by="start_datetime" order={order} onSort={sort}>
                 From
               </SortHead>
@@ -121,7 +122,6 @@ function Rows({ rows }: { rows: readonly ProjectSeries[] }) {
                   {name}
                 </SortHead>
               ))}
-              <th scope="col">Images</th>
             </tr>
           </thead>
           <tbody>
@@ -133,6 +133,11 @@ function Rows({ rows }: { rows: readonly ProjectSeries[] }) {
                     <code>{r.device}</code>
                   </th>
                   <td>
+                    <Link href={imagesOf([r]) ?? ''} label={`Open the images of ${r.device} from ${r.start_datetime}`}>
+                      <Icon name="image" /> Open
+                    </Link>
+                  </td>
+                  <td>
                     <When time={start} seconds={false} />
                   </td>
                   <td>
@@ -142,11 +147,6 @@ function Rows({ rows }: { rows: readonly ProjectSeries[] }) {
                   {columns.map((name) => (
                     <td key={name}>{r[name] ?? <span class="muted">–</span>}</td>
                   ))}
-                  <td>
-                    <Link href={imagesOf([r]) ?? ''} label={`Images of ${r.device} from ${r.start_datetime}`}>
-                      <Icon name="image" /> Open
-                    </Link>
-                  </td>
                 </tr>
               )
             })}
