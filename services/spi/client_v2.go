@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"mime"
 	"net/http"
 	"net/url"
 	"time"
@@ -90,9 +91,8 @@ func (c *Client) Events(ctx context.Context, position string) iter.Seq2[Event, e
 		for {
 			alive, stopped := false, false
 			failed := c.eventStream(ctx, position, func(e Event) bool {
-				alive = true
 				position = e.Position
-				stopped = !yield(e, nil)
+				stopped = e.Kind != "" && !yield(e, nil)
 				return !stopped
 			}, func() { alive = true })
 			switch {
@@ -116,8 +116,8 @@ func (c *Client) Events(ctx context.Context, position string) iter.Seq2[Event, e
 	}
 }
 
-// eventStream opens the stream once and reads it to its end, which is always a failure, but where each says false. alive is
-// called with each line.
+// eventStream opens the stream once and reads it to its end, which is always a failure, but where each says false: see
+// readEvents for its events. alive is called with each line.
 func (c *Client) eventStream(ctx context.Context, position string, each func(Event) bool, alive func()) *failure {
 	within, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -130,6 +130,9 @@ func (c *Client) eventStream(ctx context.Context, position string, each func(Eve
 		return failed
 	}
 	defer func() { _ = reply.Body.Close() }() // nothing that was read depends on it
+	if kind, _, err := mime.ParseMediaType(reply.Header.Get("Content-Type")); kind != "text/event-stream" {
+		return &failure{err: Wrap(CodeUnavailable, errors.Join(ErrNoAPI, err), "the reply is not a stream of events: is this the address of a Sticky Pi API?")}
+	}
 	silence := time.AfterFunc(eventSilence, func() { end(errSilence) })
 	defer silence.Stop()
 	for e, err := range readEvents(reply.Body, func() { silence.Reset(eventSilence); alive() }) {
@@ -143,8 +146,8 @@ func (c *Client) eventStream(ctx context.Context, position string, each func(Eve
 	return &failure{err: Errorf(CodeUnavailable, "the stream of events ended"), again: true}
 }
 
-// readEvents reads server-sent events as the server writes them; line is called for each line. Kinds that it does not know
-// are passed over: a later server may have more.
+// readEvents reads server-sent events as the server writes them; line is called for each line. An event without a Kind only
+// says how far the stream has got: that is how it begins, and what is left of the kinds that a later server may have.
 // Format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 func readEvents(r io.Reader, line func()) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
@@ -167,15 +170,18 @@ func readEvents(r io.Reader, line func()) iter.Seq2[Event, error] {
 			if len(in.Bytes()) > 0 {
 				continue
 			}
-			e := Event{Kind: EventKind(kind), Position: id}
-			text := data
-			kind, data = "", data[:0]
-			if e.Kind != ImageStored && e.Kind != ImageAnnotated && e.Kind != EventsSkipped {
-				continue
+			e := Event{Position: id}
+			switch EventKind(kind) {
+			case ImageStored, ImageAnnotated, EventsSkipped:
+				e.Kind = EventKind(kind)
+				if err := json.Unmarshal(data, &e); err != nil {
+					yield(Event{}, Wrap(CodeUnavailable, err, "the server sent an event that is none"))
+					return
+				}
 			}
-			if err := json.Unmarshal(text, &e); err != nil {
-				yield(Event{}, Wrap(CodeUnavailable, err, "the server sent an event that is none"))
-				return
+			kind, data = "", data[:0]
+			if e.Kind == "" && id == "" {
+				continue
 			}
 			if !yield(e, nil) {
 				return

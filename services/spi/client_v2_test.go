@@ -83,21 +83,27 @@ const (
 	resetEvent      = "id: i900-a900\nevent: reset\ndata: {}\n\n"
 )
 
+// writeEvents writes a part of a stream of events.
+func writeEvents(w http.ResponseWriter, text string) {
+	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	write(w, text)
+}
+
 func TestEventsGoOnWhereTheyWere(t *testing.T) {
 	var positions []string
 	s := newServer(t, func(w http.ResponseWriter, r *http.Request, n int) {
 		positions = append(positions, r.Header.Get("Last-Event-ID"))
 		switch n {
 		case 0:
-			write(w, ":\n\n"+imageEvent+annotationEvent[:30]) // cut short
+			writeEvents(w, ":\n\n"+imageEvent+annotationEvent[:30]) // cut short
 		case 1:
 			refuse(w, CodeUnavailable, "away")
 		case 2:
-			write(w, ":\n\n"+annotationEvent+laterEvent+":\n\n")
+			writeEvents(w, ":\n\n"+annotationEvent+laterEvent+":\n\n")
 		case 3:
 			drop(w)
 		case 4:
-			write(w, resetEvent)
+			writeEvents(w, resetEvent)
 		default:
 			refuse(w, CodeForbidden, "no more")
 		}
@@ -111,7 +117,7 @@ func TestEventsGoOnWhereTheyWere(t *testing.T) {
 		{Kind: ImageAnnotated, Position: "i101-a18", Device: "a", Datetime: day, ID: 18, ImageID: 101, AlgoName: "uid", NObjects: 4},
 		{Kind: EventsSkipped, Position: "i900-a900"},
 	})
-	expect(t, "positions", positions, []string{"i100-a17", "i101-a17", "i101-a17", "i101-a18", "i101-a18", "i900-a900"})
+	expect(t, "positions", positions, []string{"i100-a17", "i101-a17", "i101-a17", "i101-a19", "i101-a19", "i900-a900"})
 	if n := len(waits.all); n < 4 || n > 5 { // net/http sends the one that was dropped again by itself
 		t.Errorf("waited %v", waits.all)
 	}
@@ -130,7 +136,7 @@ func TestEventsEndWhereTheServerStaysAway(t *testing.T) {
 func TestEventsEndWithTheContextAndWhenNobodyWantsMore(t *testing.T) {
 	ended := make(chan struct{}, 2)
 	s := newServer(t, func(w http.ResponseWriter, r *http.Request, _ int) {
-		write(w, imageEvent)
+		writeEvents(w, imageEvent)
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 		ended <- struct{}{}
@@ -158,6 +164,45 @@ func TestEventsEndWithTheContextAndWhenNobodyWantsMore(t *testing.T) {
 	}
 }
 
+func TestAStreamThatBreaksBeforeItsFirstEventGoesOnWhereItBegan(t *testing.T) {
+	var positions []string
+	s := newServer(t, func(w http.ResponseWriter, r *http.Request, n int) {
+		positions = append(positions, r.Header.Get("Last-Event-ID"))
+		switch n {
+		case 0:
+			writeEvents(w, ":\n\nid: i100-a17\n\n:\n\n")
+		case 1:
+			writeEvents(w, ":\n\n") // broken off before the server has said where it begins
+		case 2:
+			writeEvents(w, imageEvent)
+		default:
+			refuse(w, CodeForbidden, "no more")
+		}
+	})
+	c, _ := newClient(t, s)
+	got, err := Collect(c.Events(t.Context(), ""))
+	expectCode(t, err, CodeForbidden)
+	expect(t, "positions", positions, []string{"", "i100-a17", "i100-a17", "i101-a17"})
+	if len(got) != 1 || got[0].ID != 101 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAPageInsteadOfEventsIsNoAPI(t *testing.T) {
+	s := newServer(t, func(w http.ResponseWriter, _ *http.Request, n int) {
+		if n > 0 {
+			refuse(w, CodeForbidden, "asked again")
+			return
+		}
+		w.Header().Set("Content-Type", "text/html")
+		write(w, "<html>\nWelcome to our network\n</html>\n")
+	})
+	c, _ := newClient(t, s)
+	if _, err := Collect(c.Events(t.Context(), "")); !errors.Is(err, ErrNoAPI) || CodeOf(err) != CodeUnavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestEventsThatAreNoneAreRefused(t *testing.T) {
 	for name, stream := range map[string]string{
 		"no JSON":  "event: image\ndata: x\n\n",
@@ -180,7 +225,7 @@ func FuzzReadEvents(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream string) {
 		lines := 0
 		for e, err := range readEvents(strings.NewReader(stream), func() { lines++ }) {
-			if err == nil && e.Kind != ImageStored && e.Kind != ImageAnnotated && e.Kind != EventsSkipped {
+			if err == nil && e.Kind != ImageStored && e.Kind != ImageAnnotated && e.Kind != EventsSkipped && (e != Event{Position: e.Position} || e.Position == "") {
 				t.Fatalf("%+v", e)
 			}
 		}
