@@ -57,9 +57,10 @@ func (a *api) getEvents(c *gin.Context, user *store.User) error {
 			if !open {
 				return nil
 			}
-			err = s.batch(batch)
-			if err == nil && batch.Begin != nil && after != nil {
-				err = a.Events.Missed(ctx, *after, batch.Begin, s.event)
+			if batch.Begin != nil {
+				err = a.begin(ctx, s, after, batch.Begin)
+			} else {
+				err = s.batch(batch)
 			}
 			if err == nil {
 				err = s.send(s.buf)
@@ -70,6 +71,17 @@ func (a *api) getEvents(c *gin.Context, user *store.User) error {
 			return nil // the client comes again, and says where it was
 		}
 	}
+}
+
+// begin writes what was missed, and from where on events are told: a stream may break before its first event.
+func (a *api) begin(ctx context.Context, s *eventStream, after *events.Position, begin *events.Begin) error {
+	if after != nil {
+		if err := a.Events.Missed(ctx, *after, begin, s.event); err != nil {
+			return err
+		}
+	}
+	s.buf = append(append(append(s.buf, "id: "...), begin.Position.String()...), "\n\n"...)
+	return nil
 }
 
 // mayStill says whether the log-in still holds: a token ends, and so does everything of a user whose password is another or
