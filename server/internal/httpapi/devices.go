@@ -26,6 +26,7 @@ const (
 type devicesQuery struct {
 	first, end int // days since 1970-01-01
 	patterns   []string
+	format     spi.DateFormat // of the reply's dates
 }
 
 func readDevicesQuery(query url.Values, now time.Time) (q devicesQuery, err error) {
@@ -42,12 +43,17 @@ func readDevicesQuery(query url.Values, now time.Time) (q devicesQuery, err erro
 		if !query.Has(name) {
 			return def
 		}
-		t, _, failed := spi.ParseDatetime(query.Get(name))
+		t, format, failed := spi.ParseDatetime(query.Get(name))
 		if failed != nil && err == nil {
 			err = spi.Errorf(spi.CodeInvalid, "%s: %v", name, failed)
 		}
+		if format != nil {
+			q.format = *format
+		}
 		return t
 	}
+	// start's format, where it has one, goes before end's
+	q.format = spi.DateV2
 	end := date("end", now)
 	start := date("start", end.AddDate(0, 0, -usualDays))
 	if err != nil {
@@ -102,7 +108,7 @@ func (a *api) getDevices(c *gin.Context, _ *store.User) error {
 	if err != nil {
 		return err
 	}
-	l := newList(c, spi.DateV2)
+	l := newList(c, q.format)
 	for len(devices) > 0 {
 		some := devices[:min(len(devices), maxDevicesAtOnce)]
 		devices = devices[len(some):]
@@ -127,7 +133,7 @@ func (a *api) getDevices(c *gin.Context, _ *store.User) error {
 			if len(states[i].newest) == 0 {
 				continue // deleted meanwhile
 			}
-			if err := l.done(appendDevice(l.row(), &states[i], now)); err != nil {
+			if err := l.done(appendDevice(l.row(), &states[i], now, q.format)); err != nil {
 				return err
 			}
 		}
@@ -154,7 +160,7 @@ func clockAhead(images []store.Image) (seconds int64) {
 	return seconds
 }
 
-func appendDevice(b []byte, s *deviceState, now time.Time) []byte {
+func appendDevice(b []byte, s *deviceState, now time.Time, f spi.DateFormat) []byte {
 	last := &s.newest[0]
 	always := func(float64) bool { return true }
 	number := func(name string, v sql.Null[float64]) {
@@ -186,7 +192,7 @@ func appendDevice(b []byte, s *deviceState, now time.Time) []byte {
 	}
 	number(`],"interval":`, interval)
 	b = append(b, `,"last_datetime":`...)
-	b = appendTime(b, last.Datetime, spi.DateV2)
+	b = appendTime(b, last.Datetime, f)
 	whole(`,"last_id":`, last.ID)
 	number(`,"lat":`, known(s.newest, func(i *store.Image) sql.Null[float64] { return i.Lat }, always))
 	number(`,"lng":`, known(s.newest, func(i *store.Image) sql.Null[float64] { return i.Lng }, always))

@@ -157,12 +157,14 @@ func TestDevicesAreAskedForByDays(t *testing.T) {
 	now := time.Date(2022, 5, 29, 13, 0, 0, 0, time.UTC)
 	may29 := int(now.Unix() / daySeconds)
 	for query, want := range map[string]devicesQuery{
-		"":                                {may29 - 28, may29 + 1, []string{"%"}},
-		"start=2022-05-28":                {may29 - 1, may29 + 1, []string{"%"}},
-		"end=2022-05-29":                  {may29 - 28, may29, []string{"%"}},
-		"start=2022-05-28&end=2022-05-29": {may29 - 1, may29, []string{"%"}},
-		"start=2022-05-28T23:59:59Z&end=2022-05-29_00-00-01&device=a%25&device=b": {may29 - 1, may29 + 1, []string{"a%", "b"}},
-		"start=1969-12-31T12:00:00Z&end=1970-01-01T12:00:00Z":                     {-1, 1, []string{"%"}},
+		"":                                {may29 - 28, may29 + 1, []string{"%"}, spi.DateV2},
+		"start=2022-05-28":                {may29 - 1, may29 + 1, []string{"%"}, spi.DateV2},
+		"end=2022-05-29":                  {may29 - 28, may29, []string{"%"}, spi.DateV2},
+		"start=2022-05-28&end=2022-05-29": {may29 - 1, may29, []string{"%"}, spi.DateV2},
+		"start=2022-05-28T23:59:59Z&end=2022-05-29_00-00-01&device=a%25&device=b": {may29 - 1, may29 + 1, []string{"a%", "b"}, spi.DateV2},
+		"start=2022-05-28_00-00-00&end=2022-05-29T00:00:00Z":                      {may29 - 1, may29, []string{"%"}, spi.DateV1},
+		"start=2022-05-28&end=2022-05-29_00-00-00":                                {may29 - 1, may29, []string{"%"}, spi.DateV1},
+		"start=1969-12-31T12:00:00Z&end=1970-01-01T12:00:00Z":                     {-1, 1, []string{"%"}, spi.DateV2},
 	} {
 		values, err := url.ParseQuery(query)
 		if err != nil {
@@ -220,11 +222,11 @@ func TestOpenAPIDescribesTheRowsOfViews(t *testing.T) {
 	}{
 		{"plot", "Plot", appendPlot(nil, "5c173ff2", &drawn{points, 7}, r), `{"device":"5c173ff2","id":[101,-2],"images":7,"shown":2,"time":[1651363200,1200],` +
 			`"values":{"battery":[null,0],"humidity":[-0.05,0],"insects":[4,0],"lat":[49.26142,0],"light":[0.003,0],"lng":[-123.25088,0],"temperature":[20.6,0]}}`},
-		{"bare device", "DeviceState", appendDevice(nil, &deviceState{"5c173ff2", plot.Regularity{PerDay: []int{0, 0}}, []store.Image{bare}}, taken.Add(time.Hour)),
+		{"bare device", "DeviceState", appendDevice(nil, &deviceState{"5c173ff2", plot.Regularity{PerDay: []int{0, 0}}, []store.Image{bare}}, taken.Add(time.Hour), spi.DateV2),
 			`{"alt":null,"battery":null,"clock_ahead":60,"device":"5c173ff2","device_version":null,"expected_per_day":null,"gaps":0,"humidity":null,"images":0,` +
 				`"images_per_day":[0,0],"interval":null,"last_datetime":"2022-05-01T00:00:00Z","last_id":101,"lat":null,"lng":null,"longest_gap":0,"silence":3600,` +
 				`"temperature":null,"upload_delay":-60}`},
-		{"full device", "DeviceState", appendDevice(nil, &deviceState{"5c173ff2", plot.Regularity{Images: 3, PerDay: []int{3}, Interval: 1200, Gaps: 1, Longest: 6000}, []store.Image{full, bare}}, taken), ""},
+		{"full device", "DeviceState", appendDevice(nil, &deviceState{"5c173ff2", plot.Regularity{Images: 3, PerDay: []int{3}, Interval: 1200, Gaps: 1, Longest: 6000}, []store.Image{full, bare}}, taken, spi.DateV1), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var value any
@@ -252,8 +254,8 @@ func TestWhatIsKnownLastIsTheNewestThatMakesSense(t *testing.T) {
 		}}
 	}
 	images := []store.Image{with(-1, -999, sql.Null[float64]{}), with(40, -999, sql.Null[float64]{}), with(50, 20, sql.Null[float64]{V: 72, Valid: true})}
-	row := string(appendDevice(nil, &deviceState{device: "a", newest: images}, time.Unix(0, 0)))
-	for _, want := range []string{`"humidity":40,`, `"temperature":20,`, `"battery":72,`} {
+	row := string(appendDevice(nil, &deviceState{device: "a", newest: images}, time.Unix(0, 0), spi.DateV1))
+	for _, want := range []string{`"humidity":40,`, `"temperature":20,`, `"battery":72,`, `"last_datetime":"0001-01-01_00-00-00",`} {
 		if !strings.Contains(row, want) {
 			t.Errorf("%s is not in %s", want, row)
 		}
