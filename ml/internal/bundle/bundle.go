@@ -21,6 +21,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/stall"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -259,10 +260,8 @@ func (f *Folder) fetch(ctx context.Context, link, path string, file File, most i
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stall := time.AfterFunc(stallAfter, cancel)
-	defer stall.Stop()
+	ctx, progress := stall.Watch(ctx, stallAfter)
+	defer progress.Stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
 	if err != nil {
 		return 0, errors.New("the server's link is no URL")
@@ -285,7 +284,7 @@ func (f *Folder) fetch(ctx context.Context, link, path string, file File, most i
 	}
 	defer func() { _ = out.Close() }() // again, where it was closed already
 	h := md5.New()                     //nolint:gosec // see the import
-	n, err := io.Copy(io.MultiWriter(out, h), &progressing{io.LimitReader(reply.Body, most+1), stall})
+	n, err := io.Copy(io.MultiWriter(out, h), progress.Reader(io.LimitReader(reply.Body, most+1)))
 	if err != nil {
 		return n, fmt.Errorf("the download broke off after %d bytes: %w", n, err)
 	}
@@ -296,20 +295,6 @@ func (f *Folder) fetch(ctx context.Context, link, path string, file File, most i
 		return n, fmt.Errorf("it came with md5 %s instead of %s", sum, file.MD5)
 	}
 	return n, errors.Join(out.Sync(), out.Close())
-}
-
-// progressing puts off a timer with every byte that comes.
-type progressing struct {
-	io.Reader
-	stall *time.Timer
-}
-
-func (p *progressing) Read(b []byte) (int, error) {
-	n, err := p.Reader.Read(b)
-	if n > 0 {
-		p.stall.Reset(stallAfter)
-	}
-	return n, err
 }
 
 // finish notes which copy is of what the server has now, "" for none, and takes away what nobody uses any more.

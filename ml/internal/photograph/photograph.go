@@ -1,5 +1,5 @@
 // Package photograph gets photographs for detectors: it fetches them from the object store and decodes them, both within
-// bounds, since their bytes are anybody's. It may import services/spi.
+// bounds, since their bytes are anybody's. It may import stall and services/spi.
 package photograph
 
 import (
@@ -19,6 +19,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/stall"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -34,6 +35,17 @@ const (
 	fetchTries = 3
 	fetchPause = 300 * time.Millisecond
 )
+
+// stallAfter ends a download that makes no progress.
+const stallAfter = time.Minute
+
+// maxScans bounds the time that decoding takes, which nothing can break off: every scan of a progressive JPEG visits every
+// block, however few bytes it has. Usual are 10; the server takes 64.
+const maxScans = 100
+
+// ErrNotServed is in the chain of the error where the store answers, and does not give the photograph: the store's fault if
+// it gives no other, else the photograph's.
+var ErrNotServed = errors.New("not served")
 
 // Reason is the kind of what is wrong with a photograph: few, for metrics.
 type Reason string
@@ -63,7 +75,7 @@ func failure(r Reason, format string, args ...any) *Error {
 }
 
 // Fetch gets a photograph by its presigned URL and checks its md5. An [*Error] is the photograph's fault; spi.CodeUnavailable
-// means that the object store is away, or refuses links, after a few tries.
+// means that the object store is away, or, with [ErrNotServed], refuses the link, or breaks off, after a few tries.
 func Fetch(ctx context.Context, client *http.Client, link, wantMD5 string) ([]byte, error) {
 	if u, err := url.Parse(link); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, failure(NoLink, "the server's link to the photograph is no URL")
@@ -81,7 +93,9 @@ func Fetch(ctx context.Context, client *http.Client, link, wantMD5 string) ([]by
 }
 
 func fetchOnce(ctx context.Context, client *http.Client, link, wantMD5 string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
+	asking, progress := stall.Watch(ctx, stallAfter)
+	defer progress.Stop()
+	req, err := http.NewRequestWithContext(asking, http.MethodGet, link, nil)
 	if err != nil {
 		return nil, failure(NoLink, "the server's link to the photograph is no URL")
 	}
@@ -94,8 +108,10 @@ func fetchOnce(ctx context.Context, client *http.Client, link, wantMD5 string) (
 	case http.StatusOK:
 	case http.StatusNotFound, http.StatusGone:
 		return nil, failure(Gone, "the photograph is not in the object store (it answered %s)", reply.Status)
-	default: // 403 too: keys or clocks are wrong, which is no fault of the photograph
-		return nil, spi.Errorf(spi.CodeUnavailable, "the object store answered %s to a presigned link", reply.Status)
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return nil, spi.Errorf(spi.CodeUnavailable, "the object store answered %s", reply.Status)
+	default: // 403 too: keys or clocks may be wrong
+		return nil, spi.Wrap(spi.CodeUnavailable, ErrNotServed, "the object store answered %s to a presigned link", reply.Status)
 	}
 	if reply.ContentLength > MaxBytes {
 		return nil, failure(TooLarge, "the photograph has %d bytes, and %d are the most", reply.ContentLength, MaxBytes)
@@ -104,8 +120,11 @@ func fetchOnce(ctx context.Context, client *http.Client, link, wantMD5 string) (
 	if reply.ContentLength > 0 {
 		b.Grow(int(reply.ContentLength) + bytes.MinRead)
 	}
-	if _, err := b.ReadFrom(io.LimitReader(reply.Body, MaxBytes+1)); err != nil {
-		return nil, unavailable(ctx, err)
+	if _, err := b.ReadFrom(progress.Reader(io.LimitReader(reply.Body, MaxBytes+1))); err != nil {
+		if ctx.Err() != nil {
+			return nil, unavailable(ctx, err)
+		}
+		return nil, spi.Wrap(spi.CodeUnavailable, errors.Join(ErrNotServed, err), "the object store broke off after %d bytes", b.Len())
 	}
 	if b.Len() > MaxBytes {
 		return nil, failure(TooLarge, "the photograph has more than %d bytes", MaxBytes)
@@ -138,6 +157,10 @@ func Decode(data []byte) (image.Image, error) {
 	}
 	if int64(header.Width)*int64(header.Height) > MaxPixels {
 		return nil, failure(TooLarge, "the photograph has %d x %d pixels, and %d megapixels are the most", header.Width, header.Height, MaxPixels/1_000_000)
+	}
+	// within the pictures' data these two bytes do not occur
+	if n := bytes.Count(data, []byte{0xff, 0xda}); n > maxScans {
+		return nil, failure(Unreadable, "the JPEG has %d scans, and %d are the most", n, maxScans)
 	}
 	photo, err := jpeg.Decode(bytes.NewReader(data))
 	if err != nil {

@@ -8,10 +8,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/photograph"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
@@ -92,6 +96,34 @@ func TestFetchObeysItsContext(t *testing.T) {
 	}
 }
 
+// A stalling store begins an answer and goes silent.
+type stalling struct{ whole []byte }
+
+func (s stalling) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := io.MultiReader(bytes.NewReader(s.whole[:1000]), silence{r.Context()})
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(body), ContentLength: int64(len(s.whole)), Request: r}, nil
+}
+
+type silence struct{ ctx context.Context }
+
+func (s silence) Read([]byte) (int, error) {
+	<-s.ctx.Done()
+	return 0, s.ctx.Err()
+}
+
+func TestFetchDoesNotWaitForAStoreThatStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		photo := spitest.JPEG(spitest.Photo{Width: 64, Height: 48})
+		_, err := photograph.Fetch(ctx, &http.Client{Transport: stalling{photo}}, "http://store/a.jpg", sum(photo))
+		check(t, err, "", spi.CodeUnavailable)
+		if !errors.Is(err, photograph.ErrNotServed) || ctx.Err() != nil {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
 func check(t *testing.T, err error, reason photograph.Reason, code spi.Code) {
 	t.Helper()
 	var mine *photograph.Error
@@ -131,6 +163,7 @@ func TestDecodeIsBounded(t *testing.T) {
 		{"cut short", whole[:len(whole)/2], photograph.Unreadable},
 		{"nothing", nil, photograph.Unreadable},
 		{"text", []byte("not a picture"), photograph.Unreadable},
+		{"a hundred more scans than any has", slices.Concat(whole[:len(whole)-2], bytes.Repeat(whole[bytes.LastIndex(whole, []byte{0xff, 0xda}):len(whole)-2], 100), whole[len(whole)-2:]), photograph.Unreadable},
 		{"65500 x 65500 pixels, as it says", claimed(65500, 65500), photograph.TooLarge},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
