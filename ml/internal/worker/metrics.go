@@ -20,9 +20,10 @@ const (
 
 // Reasons of failures, beside those of package photograph.
 const (
-	reasonDetector = "detector"
-	reasonPanic    = "panic"
-	reasonRefused  = "refused" // by the API
+	reasonDetector  = "detector"
+	reasonPanic     = "panic"
+	reasonRefused   = "refused"    // by the API
+	reasonNotServed = "not_served" // by the object store, which serves others
 )
 
 // Metrics are the worker's.
@@ -55,7 +56,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	for _, reason := range photograph.Reasons {
 		m.failures.WithLabelValues(string(reason))
 	}
-	for _, reason := range []string{reasonDetector, reasonPanic, reasonRefused} {
+	for _, reason := range []string{reasonDetector, reasonPanic, reasonRefused, reasonNotServed} {
 		m.failures.WithLabelValues(reason)
 	}
 	return m

@@ -88,6 +88,7 @@ type Worker struct {
 	problem error   // of the last thing asked of the API; nil: it answered
 
 	storeAway atomic.Bool   // a photograph could not be fetched, and others will not be
+	noneCame  atomic.Bool   // the store answered, and served none of the photographs leased last
 	large     chan struct{} // holds one value while a large photograph is in flight
 }
 
@@ -220,7 +221,8 @@ func (w *Worker) count(ctx context.Context) {
 	}
 }
 
-// lease leases as many images as are done in about half a minute.
+// lease leases as many images as are done in about half a minute, and more where the store served none of the last ones: only
+// one that is served tells what is wrong, they or the store.
 func (w *Worker) lease(ctx context.Context) ([]spi.Image, error) {
 	asking, stop := lingering(ctx, leaseGrace)
 	defer stop()
@@ -237,6 +239,9 @@ func (w *Worker) lease(ctx context.Context) ([]spi.Image, error) {
 func (w *Worker) leaseSize() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.noneCame.Load() {
+		return maxLease
+	}
 	if w.seconds == 0 {
 		return min(w.Workers, maxLease)
 	}
@@ -268,31 +273,108 @@ func (w *Worker) heard(err error) {
 // start works on the images, as many at a time as there are slots, and returns once all are begun. Those that are not, as the
 // worker is told to stop or the object store is away, are given back.
 func (w *Worker) start(ctx, detecting, settling context.Context, flight *flight, images []spi.Image) {
-	leaseEnds := time.Now().Add(leaseLife)
+	settling, cancel := context.WithDeadline(settling, time.Now().Add(leaseLife))
+	leased := &lot{left: len(images)}
+	done := func(n int) {
+		if leased.done(n) {
+			w.judge(detecting, settling, leased)
+			cancel()
+		}
+	}
 	for i, photo := range images {
 		select {
 		case flight.slots <- struct{}{}:
 		case <-ctx.Done():
 			w.giveBack(settling, images[i:]...)
+			done(len(images) - i)
 			return
 		}
 		if ctx.Err() != nil || w.storeAway.Load() {
 			<-flight.slots
 			w.giveBack(settling, images[i:]...)
+			done(len(images) - i)
 			return
 		}
 		flight.Go(func() {
 			defer func() { <-flight.slots }()
-			settling, cancel := context.WithDeadline(settling, leaseEnds)
-			defer cancel()
-			w.annotate(detecting, settling, photo)
+			w.annotate(detecting, settling, leased, photo)
+			done(1)
 		})
 	}
 }
 
+// lot is the images of one lease.
+type lot struct {
+	mu       sync.Mutex
+	left     int // images that are not done
+	came     bool
+	unserved []unserved
+}
+
+// unserved is a photograph that the store answered for and did not serve.
+type unserved struct {
+	photo  spi.Image
+	reason error
+}
+
+// done notes that images are done, and says whether they were the last.
+func (l *lot) done(n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left -= n
+	return l.left == 0
+}
+
+// fetched notes that the store serves photographs.
+func (l *lot) fetched() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.came = true
+}
+
+func (l *lot) keep(photo spi.Image, reason error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unserved = append(l.unserved, unserved{photo, reason})
+}
+
+// judge decides, once a lease's images are done, about those that the store did not serve: where others came, and they still
+// do not, it is they that cannot be had; where none came, it is the store.
+func (w *Worker) judge(detecting, settling context.Context, leased *lot) {
+	if leased.came {
+		w.noneCame.Store(false)
+	} else if len(leased.unserved) > 0 {
+		w.noneCame.Store(true)
+		w.away(settling, w.Log.With("images", len(leased.unserved)), leased.unserved[0].reason)
+	}
+	for _, u := range leased.unserved {
+		var bad *imageError
+		if leased.came && !w.storeAway.Load() {
+			if _, err := photograph.Fetch(detecting, w.HTTP, u.photo.URL, u.photo.MD5); errors.Is(err, photograph.ErrNotServed) {
+				bad = &imageError{reasonNotServed, err}
+			}
+		}
+		if bad != nil {
+			w.report(settling, w.logOf(u.photo), u.photo, bad)
+			continue
+		}
+		w.giveBack(settling, u.photo)
+	}
+}
+
+// away notes that the store is.
+func (w *Worker) away(ctx context.Context, log *slog.Logger, reason error) {
+	log.WarnContext(ctx, "the photograph cannot be fetched", "error", reason)
+	w.storeAway.Store(true)
+}
+
+func (w *Worker) logOf(photo spi.Image) *slog.Logger {
+	return w.Log.With("device", photo.Device, "datetime", spi.FormatDatetime(photo.Datetime.Time, spi.DateV2))
+}
+
 // annotate finds the insects of one image and tells the API what came of it.
-func (w *Worker) annotate(detecting, settling context.Context, photo spi.Image) {
-	log := w.Log.With("device", photo.Device, "datetime", spi.FormatDatetime(photo.Datetime.Time, spi.DateV2))
+func (w *Worker) annotate(detecting, settling context.Context, leased *lot, photo spi.Image) {
+	log := w.logOf(photo)
 	if photo.Width > 0 && photo.Height > largePixels/photo.Width {
 		select {
 		case w.large <- struct{}{}:
@@ -307,15 +389,18 @@ func (w *Worker) annotate(detecting, settling context.Context, photo spi.Image) 
 	var bad *imageError
 	switch {
 	case err == nil:
+		leased.fetched()
 		w.took(time.Since(began))
 		w.put(settling, log, photo, insects, began)
 	case errors.As(err, &bad):
+		leased.fetched()
 		w.report(settling, log, photo, bad)
 	case detecting.Err() != nil: // told to stop
 		w.giveBack(settling, photo)
+	case errors.Is(err, photograph.ErrNotServed):
+		leased.keep(photo, err)
 	default:
-		log.WarnContext(settling, "the photograph cannot be fetched", "error", err)
-		w.storeAway.Store(true)
+		w.away(settling, log, err)
 		w.giveBack(settling, photo)
 	}
 }

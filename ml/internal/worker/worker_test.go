@@ -11,6 +11,7 @@ import (
 	"image"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -50,6 +51,7 @@ type site struct {
 
 	api   func(call string) error // makes calls fail; nil: none
 	store func() int              // gives another status than 200; nil: none
+	bad   map[string]int          // statuses of some objects, by path
 }
 
 // newSite gives one with n photographs, a minute apart.
@@ -114,9 +116,9 @@ func (s *site) ReportFailures(_ context.Context, failures ...spi.FailureReport) 
 	for _, f := range failures {
 		s.reported = append(s.reported, f)
 		if f.GivenBack {
-			s.waiting = append(s.waiting, spi.Image{
-				Device: f.Device, Datetime: f.Datetime, MD5: md5Of(s.objects["/"+f.Device]), URL: "http://store/" + f.Device,
-			})
+			back := spi.Image{Device: f.Device, Datetime: f.Datetime, MD5: md5Of(s.objects["/"+f.Device]), URL: "http://store/" + f.Device}
+			at, _ := slices.BinarySearchFunc(s.waiting, back, func(a, b spi.Image) int { return strings.Compare(b.Device, a.Device) })
+			s.waiting = slices.Insert(s.waiting, at, back)
 		}
 	}
 	return nil, nil
@@ -135,6 +137,9 @@ func (s *site) RoundTrip(r *http.Request) (*http.Response, error) {
 	status := http.StatusOK
 	if s.store != nil {
 		status = s.store()
+	}
+	if bad, ok := s.bad[r.URL.Path]; ok {
+		status = bad
 	}
 	data, ok := s.objects[r.URL.Path]
 	if !ok {
@@ -364,6 +369,34 @@ func TestThePhotographsAreGivenBackWhileTheStoreIsAway(t *testing.T) {
 		if n := len(s.order); n > 200 {
 			t.Errorf("%d downloads were tried", n)
 		}
+	})
+}
+
+func TestPhotographsThatTheStoreDoesNotServeDoNotStopTheRest(t *testing.T) {
+	for _, bad := range []int{http.StatusForbidden, http.StatusInternalServerError, http.StatusMovedPermanently} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(8)
+			s.bad = map[string]int{"/00000007": bad, "/00000006": bad, "/00000003": bad} // the newest among them
+			run(t, s, 1, 10*time.Minute, slowly(4*time.Second))
+			same(t, "annotated", []string{"00000005", "00000004", "00000002", "00000001", "00000000"}, s.annotated(t))
+			same(t, "failed", []string{"00000003", "00000006", "00000007"}, slices.Sorted(maps.Keys(s.reasons())))
+		})
+	}
+}
+
+func TestAStoreThatRefusesAllIsNoFaultOfThePhotographs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(12)
+		began := time.Now()
+		s.store = func() int {
+			if time.Since(began) < 5*time.Minute {
+				return http.StatusForbidden
+			}
+			return http.StatusOK
+		}
+		run(t, s, 2, 30*time.Minute, slowly(4*time.Second))
+		same(t, "put", 12, len(s.put))
+		same(t, "failures", map[string]string{}, s.reasons())
 	})
 }
 
