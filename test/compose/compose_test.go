@@ -72,6 +72,8 @@ func TestProductionStack(t *testing.T) {
 		})
 	})
 
+	t.Run("photographs go up and come down by the command spi", func(t *testing.T) { c.testCommandLine(t, c.secret(t, "API_ADMIN_PASSWORD")) })
+
 	t.Run("accounts are managed from the host", func(t *testing.T) {
 		const password = `a pa$$word "of" ana's`
 		c.deploy(t, password+"\n", "user", "add", "ana", "--read-only")

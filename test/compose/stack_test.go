@@ -58,6 +58,7 @@ type composed struct {
 
 	httpPort, httpsPort int
 	roots               *x509.CertPool // of the private certificate authority; set by startACME
+	rootPEM             []byte         // the same as a file
 }
 
 // pebbleImage finds the image of pebble that the engine has, and skips the test where it has none.
@@ -294,7 +295,7 @@ func (c *composed) startACME(t *testing.T) {
 		root, err = io.ReadAll(reply.Body)
 		return err
 	})
-	c.roots = x509.NewCertPool()
+	c.roots, c.rootPEM = x509.NewCertPool(), root
 	if !c.roots.AppendCertsFromPEM(root) {
 		t.Fatalf("no root certificate: %q", root)
 	}
