@@ -87,7 +87,7 @@ func TestTheMapShowsDevicesOfOnePlaceAndAsksNobodyElse(t *testing.T) {
 	if got := eval[string](b, `document.querySelector('.map-key').innerText`); !strings.Contains(got, "1 device without a position") {
 		t.Errorf("the key says %q", got)
 	}
-	eval[bool](b, `(document.querySelector('.cluster[aria-label^="2 devices here"]').focus(), true)`)
+	eval[bool](b, `(document.querySelector('.cluster[aria-label*="2 devices here"]').focus(), true)`)
 	b.do(chromedp.KeyEvent(kb.Enter))
 	b.waitFor(`document.querySelectorAll('.map-chosen li').length === 2`)
 	if got := eval[string](b, `document.querySelector('.map-chosen').innerText`); !strings.Contains(got, catches) || !strings.Contains(got, beside) || !strings.Contains(got, "51.47800, 0.00000") || strings.Contains(got, "apart") {

@@ -149,13 +149,14 @@ function Marker({ cluster, named, chosen, onOpen }: { cluster: Cluster; named: '
   const [first] = cluster.spots
   if (!first) return null
   const n = cluster.spots.length
-  const text = n === 1 ? `${first.device}, ${kindNames[first.kind].toLowerCase()}` : `${count(n, 'device')} here, the first: ${first.device}, ${kindNames[first.kind].toLowerCase()}`
+  const name = n === 1 ? first.device : `${first.device} +${n - 1}`
+  const text = `${name}, ${kindNames[first.kind].toLowerCase()}${n === 1 ? '' : `, ${count(n, 'device')} here`}`
   return (
     <g
       class={`cluster ${chosen ? 'chosen' : ''}`}
       transform={`translate(${cluster.x.toFixed(1)} ${cluster.y.toFixed(1)})`}
       role="button"
-      tabIndex={0}
+      tabindex={0}
       aria-label={text}
       aria-pressed={chosen}
       onClick={onOpen}
@@ -171,7 +172,7 @@ function Marker({ cluster, named, chosen, onOpen }: { cluster: Cluster; named: '
       </g>
       {named && (
         <text x={named === 'before' ? -12 : 12} y="4" text-anchor={named === 'before' ? 'end' : 'start'}>
-          {n === 1 ? first.device : `${first.device} +${n - 1}`}
+          {name}
         </text>
       )}
     </g>

@@ -102,7 +102,7 @@ function Rows({ rows }: { rows: readonly ProjectSeries[] }) {
   const sort = (by: string) => setExtra({ rows: formatOrder(turned(order, by)), page: null })
   return (
     <>
-      <div class="table-box" role="region" aria-label="Series" tabIndex={0}>
+      <div class="table-box" role="region" aria-label="Table of series" tabIndex={0}>
         <table>
           <thead>
             <tr>

@@ -203,7 +203,7 @@ function Facts({ tuboid: t, labels }: { tuboid: TuboidData; labels: readonly Lab
         {labels === null && <p class="muted">…</p>}
         {labels?.length === 0 && <p class="muted">Not identified yet.</p>}
         {labels && labels.length > 0 && (
-          <div class="table-box" role="region" aria-label="Labels" tabIndex={0}>
+          <div class="table-box" role="region" aria-label="Table of labels" tabIndex={0}>
             <table>
               <thead>
                 <tr>

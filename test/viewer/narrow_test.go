@@ -1,0 +1,27 @@
+package viewer
+
+import (
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/sticky-pi/sticky-pi-server/test/stack"
+)
+
+func TestNoPageIsWiderThanAPhone(t *testing.T) {
+	s := start(t)
+	fillAll(t, s)
+	b := open(t, s, phone)
+	b.logIn("/", stack.AdminName, stack.AdminPassword)
+	for _, scene := range scenes {
+		b.do(chromedp.Navigate(b.url + address(scene.path)))
+		b.waitFor(scene.ready)
+		if scene.then != nil {
+			scene.then(b)
+		}
+		if out := eval[[]string](b, `document.documentElement.scrollWidth <= innerWidth ? [] : [...document.body.querySelectorAll('*')].filter((e) => e.getBoundingClientRect().right > innerWidth).map((e) => e.outerHTML.slice(0, 120))`); len(out) > 0 {
+			t.Errorf("%s is wider than %d pixels: %q", scene.name, phone.width, out)
+		}
+	}
+	b.quiet()
+}
