@@ -1,6 +1,6 @@
 // Package bundle keeps a local copy of the model in an ML bundle on the server. A copy is a folder that is whole or not
 // there: it is downloaded beside its place, each file's md5 is checked, and a rename puts it there. It may import
-// services/spi.
+// stall and services/spi.
 package bundle
 
 import (
