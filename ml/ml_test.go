@@ -63,6 +63,26 @@ func TestImagesAtATimeFollowCoresAndMemory(t *testing.T) {
 	}
 }
 
+func TestLinksLeadNowhereElse(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
+	defer elsewhere.Close()
+	s := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	defer s.Close()
+	_, h, err := Client(Config{API: "http://api.example.org"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.CloseIdleConnections()
+	reply, err := h.Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = reply.Body.Close()
+	if reply.StatusCode != http.StatusTemporaryRedirect {
+		t.Errorf("the answer is %s", reply.Status)
+	}
+}
+
 // TestLinksToThePublicS3GoToTheInnerOne looks at what arrives: the host that a link is signed for, at the inner address.
 func TestLinksToThePublicS3GoToTheInnerOne(t *testing.T) {
 	var asked []string
