@@ -52,9 +52,11 @@ type Config struct {
 	Data                 string // folder of the bundle's copies; empty: no bundle, the builtin detector alone
 	Workers              int    // images at a time; 0: one a core, as far as memory allows
 	MetricsListen        string // address of the metrics listener; empty: none
-	IdleMax              time.Duration
-	RefreshEvery         time.Duration // how often a newer model is looked for
-	Grace                time.Duration // that images in flight get at the end; a little more may pass until Run returns
+	// Metrics is where the metrics go in a process that shows its own; nil: to a registry that the listener shows.
+	Metrics      prometheus.Registerer
+	IdleMax      time.Duration
+	RefreshEvery time.Duration // how often a newer model is looked for
+	Grace        time.Duration // that images in flight get at the end; a little more may pass until Run returns
 }
 
 // APIFrom reads where the API is and how to log in: all that talking to it needs.
@@ -106,7 +108,11 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Worker, error) {
 		return nil, err
 	}
 	reg := metrics.NewRegistry()
-	m, err := models.New(models.Config{Folder: folder(cfg, client, h), Log: log, Metrics: reg})
+	own := cfg.Metrics
+	if own == nil {
+		own = reg
+	}
+	m, err := models.New(models.Config{Folder: folder(cfg, client, h), Log: log, Metrics: own})
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +121,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Worker, error) {
 		images = imagesAtATime(runtime.GOMAXPROCS(0), debug.SetMemoryLimit(-1))
 	}
 	w := &Worker{log: log, http: h, reg: reg, loop: worker.New(worker.Config{
-		API: client, HTTP: h, Models: m, Workers: images, Metrics: worker.NewMetrics(reg), Log: log,
+		API: client, HTTP: h, Models: m, Workers: images, Metrics: worker.NewMetrics(own), Log: log,
 		IdleMax: orElse(cfg.IdleMax, DefaultIdleMax), RefreshEvery: orElse(cfg.RefreshEvery, DefaultRefresh), Grace: orElse(cfg.Grace, DefaultGrace),
 	})}
 	w.health = health.New(time.Now, map[string]health.Probe{"api": w.loop.Ping})
@@ -159,7 +165,8 @@ func Client(cfg Config) (*spi.Client, *http.Client, error) {
 	transport = transport.Clone()
 	transport.ResponseHeaderTimeout = headersWithin
 	transport.MaxIdleConnsPerHost = 16
-	h := &http.Client{Transport: transport}
+	// Links work as they are: a redirect could lead anywhere on this network.
+	h := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	if cfg.S3Internal != "" {
 		inside, err := url.Parse(cfg.S3Internal)
 		if err != nil {

@@ -187,6 +187,9 @@ func (s *Server) MetricsAddr() net.Addr {
 	return s.metrics.Addr()
 }
 
+// Metrics is where another part of the process registers what the metrics listener is to show, too.
+func (s *Server) Metrics() prometheus.Registerer { return s.reg }
+
 // Run brings the database up to date, makes the first users and the bucket, and serves until ctx is done and the requests
 // in flight are finished. ready, where it is not nil, is called once everything can be used. While the database is away it
 // answers 503 and goes on trying; it gives up only on what trying again cannot mend.

@@ -174,6 +174,18 @@ func TestALocalServerAnnotatesRealPhotographsByItself(t *testing.T) {
 	d.untilAnnotated(1)
 }
 
+func TestALocalServerShowsItsDetectorsMetricsAmongItsOwn(t *testing.T) {
+	t.Parallel()
+	s := stack.Local(t, stack.Options{Quiet: true, Environ: []string{"UID_WORKERS=1"}})
+	d := newDetected(t, s)
+	d.upload(0, tinyPhotos(1)...)
+	d.untilAnnotated(1)
+	d.until("the image is counted", func() bool {
+		text := string(fetch(t, s.MetricsURL))
+		return strings.Contains(text, "\nuid_images_total 1\n") && strings.Contains(text, "\nrequest_count_total{")
+	})
+}
+
 func TestWorkersShareTheImagesAndAKilledOneLosesNone(t *testing.T) {
 	const images = 200
 	t.Parallel()

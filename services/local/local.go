@@ -134,7 +134,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		if worker, err = ml.New(ctx, ml.Config{
 			API: "http://" + net.JoinHostPort(loopbackOf(o.Bind), strconv.Itoa(o.Port)), Username: cfg.Accounts[1].Username, Password: cfg.Accounts[1].Password,
 			S3Public: cfg.S3.PublicURL, S3Internal: cfg.S3.InternalURL, Data: filepath.Join(data, modelsDir), Workers: images,
-			IdleMax: detectorIdle, RefreshEvery: detectorRefresh, Grace: detectorGrace,
+			Metrics: api.Metrics(), IdleMax: detectorIdle, RefreshEvery: detectorRefresh, Grace: detectorGrace,
 		}, o.Log.With("part", "detector")); err != nil {
 			return err
 		}
