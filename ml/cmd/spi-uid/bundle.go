@@ -69,7 +69,7 @@ func show(ctx context.Context, cfg ml.Config, dir string) error {
 	if err != nil {
 		return err
 	}
-	d, problem := models.Choose(model, own)
+	d, problem := models.Choose(ctx, model, own)
 	what := d.Name()
 	if len(model.Files) == 0 {
 		what += " (the bundle has no model)"
@@ -83,7 +83,11 @@ func show(ctx context.Context, cfg ml.Config, dir string) error {
 
 // push tries a model before it is pushed.
 func push(ctx context.Context, cfg ml.Config, dir string) error {
-	if _, err := inFolder(dir); err != nil {
+	m, err := modelIn(dir)
+	if err != nil {
+		return err
+	}
+	if _, err := usable(ctx, m); err != nil {
 		return err
 	}
 	client, _, err := ml.Client(cfg)
@@ -94,14 +98,38 @@ func push(ctx context.Context, cfg ml.Config, dir string) error {
 	for _, key := range keys {
 		fmt.Println("pushed", key)
 	}
-	if err == nil && len(keys) == 0 {
+	if err != nil {
+		return err
+	}
+	if err := hasAll(ctx, client, m); err != nil {
+		return err
+	}
+	if len(keys) == 0 {
 		fmt.Println("the server has all of it already")
 	}
-	return err
+	return nil
 }
 
-// inFolder opens the model in a folder that is laid out as the bundle.
-func inFolder(dir string) (detect.Detector, error) {
+// hasAll says what the server has otherwise than the folder: it takes no file that is older than its own.
+func hasAll(ctx context.Context, client *spi.Client, m bundle.Model) error {
+	there, err := client.GetBundleFiles(ctx, bundle.Name, spi.BundleModel)
+	if err != nil {
+		return err
+	}
+	var other []string
+	for _, mine := range m.Files {
+		if !slices.ContainsFunc(there, func(f spi.BundleFile) bool { return f.Key == mine.Key && strings.EqualFold(f.MD5, mine.MD5) }) {
+			other = append(other, m.Path(mine.Key))
+		}
+	}
+	if len(other) > 0 {
+		return fmt.Errorf("the server keeps its own, which were pushed after yours were written: to replace them, touch %s and push again", strings.Join(other, " "))
+	}
+	return nil
+}
+
+// modelIn finds the model in a folder that is laid out as the bundle.
+func modelIn(dir string) (bundle.Model, error) {
 	m := bundle.Model{Dir: dir}
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
@@ -127,20 +155,22 @@ func inFolder(dir string) (detect.Detector, error) {
 		m.Files = append(m.Files, bundle.File{Key: key, MD5: hex.EncodeToString(sum[:]), MTime: info.ModTime()})
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
 	slices.SortFunc(m.Files, func(a, b bundle.File) int { return strings.Compare(a.Key, b.Key) })
+	return m, err
+}
+
+// usable opens a model.
+func usable(ctx context.Context, m bundle.Model) (detect.Detector, error) {
 	own, err := builtin.New()
 	if err != nil {
 		return nil, err
 	}
-	d, problem := models.Choose(m, own)
+	d, problem := models.Choose(ctx, m, own)
 	switch {
 	case problem != nil:
-		return nil, fmt.Errorf("%s: the model cannot be used: %w", dir, problem)
+		return nil, fmt.Errorf("%s: the model cannot be used: %w", m.Dir, problem)
 	case d == detect.Detector(own):
-		return nil, errors.New(dir + ": there is no model in it that is newer than the builtin one: it must hold output/NAME.onnx and config/config.yaml, or " + bundle.WeightsKey)
+		return nil, errors.New(m.Dir + ": there is no model in it that is newer than the builtin one: it must hold output/NAME.onnx and config/config.yaml, or " + bundle.WeightsKey)
 	}
 	return d, nil
 }

@@ -27,10 +27,14 @@ type model struct {
 	Bundle  string `help:"The model in this folder, laid out as the bundle (config/config.yaml, output/...)." type:"existingdir" xor:"model"`
 }
 
-func (m model) open() (detect.Detector, error) {
+func (m model) open(ctx context.Context) (detect.Detector, error) {
 	switch {
 	case m.Bundle != "":
-		return inFolder(m.Bundle)
+		found, err := modelIn(m.Bundle)
+		if err != nil {
+			return nil, err
+		}
+		return usable(ctx, found)
 	case m.Weights != "":
 		weights, err := os.ReadFile(m.Weights)
 		if err != nil {
@@ -49,7 +53,7 @@ type detectCmd struct {
 }
 
 func (c detectCmd) Run(ctx context.Context) error {
-	d, err := c.open()
+	d, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

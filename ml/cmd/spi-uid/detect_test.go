@@ -61,11 +61,11 @@ func TestADetectorCanBeNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	tiny := filepath.Join("..", "..", "internal", "detect", "onnx", "testdata", "tiny", "weights.safetensors")
-	d, err := model{Weights: tiny}.open()
+	d, err := model{Weights: tiny}.open(t.Context())
 	if err != nil || d.Version() == own.Version() {
 		t.Errorf("%v, %v", d, err)
 	}
-	if _, err := (model{Bundle: t.TempDir()}).open(); err == nil || !strings.Contains(err.Error(), "no model") {
+	if _, err := (model{Bundle: t.TempDir()}).open(t.Context()); err == nil || !strings.Contains(err.Error(), "no model") {
 		t.Errorf("a folder without a model: %v", err)
 	}
 }

@@ -17,7 +17,7 @@ type evaluateCmd struct {
 }
 
 func (c evaluateCmd) Run(ctx context.Context) error {
-	d, err := c.open()
+	d, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,14 @@ import (
 var kinds = []struct {
 	name string
 	has  func(bundle.Model) bool
-	open func(m bundle.Model, builtin detect.Detector) (detect.Detector, error)
+	open func(ctx context.Context, m bundle.Model, builtin detect.Detector) (detect.Detector, error)
 }{
 	{"onnx", func(m bundle.Model) bool { return len(m.ONNX()) > 0 }, openONNX},
 	{"weights", func(m bundle.Model) bool { _, ok := m.File(bundle.WeightsKey); return ok }, openWeights},
 }
+
+// maxWeights bounds the file of weights, in bytes: the network with the widest layers that it may have takes 60 MB.
+const maxWeights = 64 << 20
 
 // Config is what Models need.
 type Config struct {
@@ -87,7 +90,11 @@ func (m *Models) Refresh(ctx context.Context) detect.Detector {
 	if m.current != nil && m.chosen == model.Dir {
 		return m.current
 	}
-	m.current, m.problem = Choose(model, m.builtin)
+	chosen, problem := Choose(ctx, model, m.builtin)
+	if problem != nil && ctx.Err() != nil && m.current != nil {
+		return m.current // told to stop during the trial, which says nothing about the model
+	}
+	m.current, m.problem = chosen, problem
 	m.chosen = model.Dir
 	m.unusable.Set(0)
 	if m.problem != nil {
@@ -101,13 +108,13 @@ func (m *Models) Refresh(ctx context.Context) detect.Detector {
 func (m *Models) Problem() error { return m.problem }
 
 // Choose gives the detector for a bundle's model, and what is wrong with those that go before it.
-func Choose(m bundle.Model, builtin detect.Detector) (detect.Detector, error) {
+func Choose(ctx context.Context, m bundle.Model, builtin detect.Detector) (detect.Detector, error) {
 	var problems []error
 	for _, kind := range kinds {
 		if !kind.has(m) {
 			continue
 		}
-		d, err := try(func() (detect.Detector, error) { return kind.open(m, builtin) })
+		d, err := try(func() (detect.Detector, error) { return kind.open(ctx, m, builtin) })
 		if err == nil {
 			return d, errors.Join(problems...)
 		}
@@ -128,7 +135,7 @@ func try(open func() (detect.Detector, error)) (d detect.Detector, err error) {
 
 // openONNX opens the bundle's model for onnxruntime. The version's time is when the newer of the model and its configuration
 // was pushed, so that a change of either makes older annotations obsolete.
-func openONNX(m bundle.Model, _ detect.Detector) (detect.Detector, error) {
+func openONNX(ctx context.Context, m bundle.Model, _ detect.Detector) (detect.Detector, error) {
 	config, ok := m.File(bundle.ConfigKey)
 	if !ok {
 		return nil, fmt.Errorf("the bundle lacks %s, which says how to use the model", bundle.ConfigKey)
@@ -152,11 +159,18 @@ func openONNX(m bundle.Model, _ detect.Detector) (detect.Detector, error) {
 	if config.MTime.After(pushed) {
 		pushed = config.MTime
 	}
-	return onnx.Open(m.Path(key), cfg, fmt.Sprintf("%d-%s", pushed.Unix(), model.MD5))
+	return onnx.Open(ctx, m.Path(key), cfg, fmt.Sprintf("%d-%s", pushed.Unix(), model.MD5))
 }
 
 // openWeights opens other weights of the builtin detector's network, or gives the builtin ones where those are as new.
-func openWeights(m bundle.Model, own detect.Detector) (detect.Detector, error) {
+func openWeights(_ context.Context, m bundle.Model, own detect.Detector) (detect.Detector, error) {
+	info, err := os.Stat(m.Path(bundle.WeightsKey))
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxWeights {
+		return nil, fmt.Errorf("%s has %d bytes, and %d are the most", bundle.WeightsKey, info.Size(), maxWeights)
+	}
 	weights, err := os.ReadFile(m.Path(bundle.WeightsKey))
 	if err != nil {
 		return nil, err

@@ -168,6 +168,7 @@ func TestAnUnusableBundleIsReportedAndTheBuiltinDetectorGoesOn(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"weights that are none":        {bundle.WeightsKey: "no weights"},
 		"weights of another kind":      {bundle.WeightsKey: strings.Replace(weights(t, "2099-01-02_03-04-05"), "sticky-pi-unet/1", "sticky-pi-unet/9", 1)},
+		"weights of too many bytes":    {bundle.WeightsKey: weights(t, "2099-01-02_03-04-05") + strings.Repeat("\x00", 64<<20)},
 		"a model that is none":         {"output/a.onnx": "no model", bundle.ConfigKey: config},
 		"a model without its settings": {"output/a.onnx": "no model"},
 		"settings that are none":       {"output/a.onnx": "no model", bundle.ConfigKey: "output: ["},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect"
 )
@@ -31,15 +32,20 @@ type Detector struct {
 	version string
 }
 
+// trialWithin is how long a model may take for the trial picture, a twenty-fifth of a photograph.
+const trialWithin = time.Minute
+
 // Open loads a model, and tries it on a small picture: one that cannot be used is known before it is used. version is
 // TIMESTAMP-MD5.
-func Open(path string, cfg Config, version string) (*Detector, error) {
+func Open(ctx context.Context, path string, cfg Config, version string) (*Detector, error) {
 	s, err := open(path, cfg.Input.Name, cfg.Output.outputNames())
 	if err != nil {
 		return nil, err
 	}
 	d := &Detector{config: cfg, session: s, version: version}
-	if _, err := d.Detect(context.Background(), card()); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, trialWithin)
+	defer cancel()
+	if _, err := d.Detect(ctx, card()); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("the model fails on a trial picture: %w", err)
 	}

@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"context"
+	"errors"
 	"image"
 	"image/color"
 	"image/draw"
@@ -27,7 +28,7 @@ func opened(t *testing.T, path, config string) *Detector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := Open(filepath.Join("testdata", path), cfg, version)
+	d, err := Open(t.Context(), filepath.Join("testdata", path), cfg, version)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +38,19 @@ func opened(t *testing.T, path, config string) *Detector {
 		}
 	})
 	return d
+}
+
+func TestATrialEndsWithItsContext(t *testing.T) {
+	needRuntime(t)
+	cfg, err := ParseConfig([]byte("output: {kind: fg_core}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(ctx, filepath.Join("testdata", "tiny", "model.onnx"), cfg, version); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
 }
 
 // spotted is a yellow card with dark ellipses.
@@ -205,7 +219,7 @@ func TestAModelThatCannotBeUsedIsRefusedAtOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d, err := Open(tt.path, cfg, version); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if d, err := Open(t.Context(), tt.path, cfg, version); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%v, error %v, want %q", d, err, tt.want)
 			}
 		})

@@ -17,7 +17,7 @@ func TestWithoutOnnxruntimeAModelIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open("testdata/tiny/model.onnx", cfg, version); err == nil || !strings.Contains(err.Error(), "without onnxruntime") {
+	if _, err := Open(t.Context(), "testdata/tiny/model.onnx", cfg, version); err == nil || !strings.Contains(err.Error(), "without onnxruntime") {
 		t.Errorf("error %v", err)
 	}
 }
