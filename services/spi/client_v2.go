@@ -72,6 +72,24 @@ func (c *Client) GetShots(ctx context.Context, tuboidID string) ([]Shot, error) 
 	return Collect(streamOf[Shot](ctx, c, request{method: http.MethodGet, endpoint: "v2/tuboid_shots", query: url.Values{"tuboid_id": {tuboidID}}}, nil))
 }
 
+// GetMe says who the client is logged in as: only admins may ask for users.
+func (c *Client) GetMe(ctx context.Context) (Me, error) {
+	reply, err := c.do(ctx, request{method: http.MethodGet, endpoint: "v2/me"})
+	if err != nil {
+		return Me{}, err
+	}
+	defer discard(reply.Body)
+	var me Me
+	err = json.NewDecoder(io.LimitReader(reply.Body, maxErrorBody)).Decode(&me)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return Me{}, fmt.Errorf("v2/me: %w", context.Cause(ctx))
+	case err != nil || me.Username == "":
+		return Me{}, Wrap(CodeUnavailable, errors.Join(ErrNoAPI, err), "the reply names no user: is this the address of a Sticky Pi API?")
+	}
+	return me, nil
+}
+
 // eventSilence is how long the server may say nothing at all before the connection counts as dead: it sends a sign of life
 // every 15 seconds.
 const eventSilence = time.Minute

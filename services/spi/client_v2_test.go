@@ -83,6 +83,26 @@ const (
 	resetEvent      = "id: i900-a900\nevent: reset\ndata: {}\n\n"
 )
 
+func TestGetMe(t *testing.T) {
+	s := newServer(t, func(w http.ResponseWriter, r *http.Request, n int) {
+		if r.Method != http.MethodGet || r.URL.Path != "/v2/me" {
+			t.Errorf("asked for %s %s", r.Method, r.URL.Path)
+		}
+		write(w, []string{`{"id":2,"role":"read-write","username":"anna"}`, `{}`, `<html>`}[n])
+	})
+	c, _ := newClient(t, s)
+	got, err := c.GetMe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "me", got, Me{ID: 2, Role: "read-write", Username: "anna"})
+	for range 2 {
+		if _, err := c.GetMe(t.Context()); !errors.Is(err, ErrNoAPI) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 // writeEvents writes a part of a stream of events.
 func writeEvents(w http.ResponseWriter, text string) {
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")

@@ -5,14 +5,15 @@
 // connections, logs in by itself, renews its token, and sends again what failed for a reason that may pass. Each endpoint is
 // a method:
 //
-//   - accounts: [Client.GetToken], [Client.GetUsers], [Client.PutUsers], [Client.DeleteUsers], [Client.ResetPassword];
+//   - accounts: [Client.GetToken], [Client.GetUsers], [Client.PutUsers], [Client.DeleteUsers], [Client.ResetPassword],
+//     [Client.GetMe];
 //   - images: [Client.PutImage], [Client.PutImages], [Client.GetImages], [Client.GetImageSeries], [Client.DeleteImages], and
 //     [Client.Fetch] for the pictures that their URLs lead to;
 //   - what was found on them: [Client.PutAnnotations], [Client.GetAnnotations], [Client.GetAnnotationSeries];
 //   - the work of detectors: [Client.LeaseImages], [Client.ReportFailures], [Client.GetFailures], [Client.RetryFailures],
 //     [Client.GetBacklog];
 //   - tracked insects: [Client.PutTuboid], [Client.GetTuboidSeries], [Client.DeleteTuboids], [Client.PutLabels],
-//     [Client.GetLabels];
+//     [Client.GetLabels], [Client.GetShots];
 //   - ML bundles: [Client.PushBundle], [Client.PullBundle], [Client.GetBundleFiles], [Client.GetBundleUploadLinks];
 //   - projects: [Client.GetProjects], [Client.PutProjects], [Client.DeleteProjects], [Client.GetProjectPermissions],
 //     [Client.PutProjectPermissions], [Client.GetProjectSeries], [Client.PutProjectSeries];

@@ -69,6 +69,13 @@ type Shot struct {
 	Scale    float64  `json:"scale"` // pixels of the tile for each of the image
 }
 
+// Me is who asks.
+type Me struct {
+	ID       int64  `json:"id"`
+	Role     string `json:"role"` // "read-only", "read-write" or "admin"
+	Username string `json:"username"`
+}
+
 // EventKind says what an [Event] tells.
 type EventKind string
 
