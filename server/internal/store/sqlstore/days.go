@@ -134,8 +134,9 @@ func (s *Store) lifetime(ctx context.Context, device string) (first, end int, er
 // aDay is one day with images, as it is handed on.
 type aDay struct {
 	store.DaySummary
-	kept []byte     // its points as they are kept, or
-	raw  *dayPoints // as they were read just now
+	kept    []byte // its points as they are kept, of that version, or
+	version int64
+	raw     *dayPoints // as they were read just now
 }
 
 // days calls fn with the device's days from first to before end that have images, in order. kept is nil where points is
@@ -173,7 +174,7 @@ func (s *Store) days(ctx context.Context, device string, first, end int, points 
 			if r.Images == 0 {
 				continue
 			}
-			if err := fn(&aDay{DaySummary: r.DaySummary, kept: r.points}); err != nil {
+			if err := fn(&aDay{DaySummary: r.DaySummary, kept: r.points, version: r.version}); err != nil {
 				return err
 			}
 		}
@@ -362,9 +363,10 @@ func (s *Store) Points(ctx context.Context, device string, start, end time.Time,
 	if from >= to {
 		return nil
 	}
-	algorithm := fold(algoName)
+	device, algorithm := fold(device), fold(algoName)
 	var points []store.Point
-	return s.days(ctx, fold(device), dayOf(from), dayOf(to-1)+1, true, func(d *aDay) error {
+	var each func(d *aDay) error
+	each = func(d *aDay) error {
 		if d.raw != nil {
 			points = append(points[:0], d.raw.points...)
 			for i, n := range d.raw.insects[algorithm] {
@@ -373,7 +375,11 @@ func (s *Store) Points(ctx context.Context, device string, start, end time.Time,
 		} else {
 			var err error
 			if points, err = decodeDay(d.kept, d.Day, algorithm, points); err != nil {
-				return s.fail(ctx, err, "reading", "table device_days")
+				s.log.WarnContext(ctx, "a day is read anew", "device", device, "day", d.Day, "error", err)
+				k := &dayKeeper{s: s, device: device, versions: map[int]int64{d.Day: d.version}}
+				err = k.read(ctx, d.Day, d.Day+1, each)
+				k.flush(ctx)
+				return err
 			}
 		}
 		for i := range points {
@@ -382,7 +388,8 @@ func (s *Store) Points(ctx context.Context, device string, start, end time.Time,
 			}
 		}
 		return nil
-	})
+	}
+	return s.days(ctx, device, dayOf(from), dayOf(to-1)+1, true, each)
 }
 
 // DaySummaries calls fn with the days that have images.
