@@ -2,6 +2,7 @@
 // often than that. The stream is a sign that something is new, and not the data itself.
 import { parseTime } from '../lib/time'
 import { request } from '../api/http'
+import { pause } from '../lib/pause'
 import { Store } from '../lib/store'
 import { refresh } from './scope'
 import { openSession, session } from './session'
@@ -15,6 +16,9 @@ const PAUSE = 10_000
 export const live = new Store<'on' | 'off'>('off')
 
 let stream: EventSource | null = null
+let user = '' // whose stream it is
+let missed = false // there was a time without a stream
+let failures = 0
 let timer = 0
 let last = 0
 
@@ -23,12 +27,8 @@ function arrived(): void {
   const wait = Math.max(GATHER, last + PAUSE - Date.now())
   timer = window.setTimeout(() => {
     timer = 0
+    if (document.hidden) return // the stream begins anew once somebody looks
     last = Date.now()
-    if (document.hidden) {
-      // nobody looks: once somebody does
-      document.addEventListener('visibilitychange', refresh, { once: true })
-      return
-    }
     refresh()
   }, wait)
 }
@@ -47,26 +47,36 @@ function take(e: MessageEvent<string>): void {
   if (chosen && t >= start && t < end) arrived()
 }
 
+/** One stream while somebody is logged in and looks at the page: without HTTP/2, browsers keep six connections to a server,
+ * and half a dozen pages in the background would have them all. */
 function connect(): void {
-  if (!session.value) {
-    stream?.close()
+  if (stream && (document.hidden || session.value?.user !== user)) {
+    stream.close()
     stream = null
+    missed = true
     live.set('off')
-    return
   }
-  if (stream) return
+  if (stream || document.hidden || !session.value) return
+  user = session.value.user
   const mine = new EventSource('/api/v2/events')
   stream = mine
-  mine.addEventListener('open', () => live.set('on'))
+  mine.addEventListener('open', () => {
+    live.set('on')
+    failures = 0
+    if (missed) arrived()
+    missed = false
+  })
   mine.addEventListener('image', take)
   mine.addEventListener('annotation', take)
   mine.addEventListener('reset', arrived)
   mine.addEventListener('error', () => {
+    if (stream !== mine) return
     live.set('off')
+    missed = true
     // where the server refused, the browser does not try again
-    if (mine.readyState !== EventSource.CLOSED || stream !== mine) return
+    if (mine.readyState !== EventSource.CLOSED) return
     stream = null
-    setTimeout(() => void again(), 30_000)
+    setTimeout(() => void again(), pause(++failures))
   })
 }
 
@@ -80,5 +90,6 @@ async function again(): Promise<void> {
 
 export function followEvents(): void {
   session.follow(connect)
+  document.addEventListener('visibilitychange', connect)
   connect()
 }

@@ -2,6 +2,7 @@
 // that need a device's state (GET /v2/devices) take it from here.
 import { api, ApiError, isAbort } from '../api/http'
 import type { DeviceState } from '../api/types'
+import { pause } from '../lib/pause'
 import { Store, useStore } from '../lib/store'
 import { wireTime } from '../lib/time'
 import { session } from './session'
@@ -26,10 +27,13 @@ export function refresh(): void {
 
 let asked = ''
 let running: AbortController | null = null
+let failures = 0
+let retry = 0
 
 async function load(): Promise<void> {
   if (!session.value) {
     asked = ''
+    clearTimeout(retry)
     running?.abort()
     scope.set(null)
     return
@@ -38,6 +42,7 @@ async function load(): Promise<void> {
   const key = `${start} ${end} ${refreshes.value} ${session.value.user}`
   if (key === asked) return
   asked = key
+  clearTimeout(retry)
   running?.abort()
   const mine = new AbortController()
   running = mine
@@ -46,10 +51,14 @@ async function load(): Promise<void> {
     const devices = await api<DeviceState[]>(`v2/devices?start=${wireTime(start)}&end=${wireTime(end)}`, { signal: mine.signal })
     scope.set({ start, end, devices, loadedAt: Date.now() / 1000 })
     scopeError.set(null)
+    failures = 0
   } catch (e) {
     if (isAbort(e)) return
     asked = ''
-    scopeError.set(e instanceof ApiError ? e : new ApiError('internal', String(e), 0))
+    const error = e instanceof ApiError ? e : new ApiError('internal', String(e), 0)
+    scopeError.set(error)
+    // a server that is away comes back: then everything is asked for again
+    if (error.status === 0 || error.status === 429 || error.status >= 500) retry = window.setTimeout(refresh, pause(++failures, error.retryAfter))
   } finally {
     if (running === mine) loading.set(false)
   }
