@@ -21,7 +21,8 @@ export function App({ opened }: { opened: Promise<void> }) {
   useEffect(() => {
     opened.catch((e: unknown) => setError(e instanceof ApiError ? e : new Error(String(e))))
   }, [opened])
-  if (session) return <Shell session={session} />
+  // of another user nothing stays
+  if (session) return <Shell key={session.user} session={session} />
   if (session === null) return <LogIn />
   if (error) {
     return (

@@ -13,15 +13,20 @@ export class ApiError extends Error {
   }
 }
 
-let proof = ''
+let mine = { user: '', proof: '' }
 let onSessionOver = () => {}
+let askAgain = () => Promise.resolve()
 
-/** What state/session.ts hands over: the proof of writes, and what to do once the server says that the session is over. */
-export function useProof(text: string): void {
-  proof = text
+/** What state/session.ts hands over: whose session it is, with the proof of writes; what to do once the server says that it
+ * is over; and how to ask for it again. */
+export function useProof(user: string, proof: string): void {
+  mine = { user, proof }
 }
 export function whenSessionIsOver(callback: () => void): void {
   onSessionOver = callback
+}
+export function whenProofIsRefused(callback: () => Promise<void>): void {
+  askAgain = callback
 }
 
 export interface Options {
@@ -31,24 +36,14 @@ export interface Options {
 }
 
 /** Asks this server and gives the JSON that it answers. Throws an ApiError, or the signal's AbortError. */
-export async function request<T>(path: string, { method = 'GET', body, signal }: Options = {}): Promise<T> {
-  let reply: Response
-  try {
-    reply = await fetch(path, {
-      method,
-      credentials: 'same-origin',
-      redirect: 'error',
-      headers: {
-        Accept: 'application/json',
-        ...(method === 'GET' ? {} : { 'X-CSRF-Token': proof }),
-        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(signal ? { signal } : {}),
-    })
-  } catch (e) {
-    if (signal?.aborted) throw e
-    throw new ApiError('network', 'The server cannot be reached. Check the connection and try again.', 0)
+export async function request<T>(path: string, options: Options = {}): Promise<T> {
+  const { method = 'GET', signal } = options
+  const sent = mine
+  let reply = await send(path, options)
+  if (reply.status === 403 && method !== 'GET' && !(path === '/session' && method === 'POST')) {
+    // the browser may have another session since, by a log-in in another tab; what one user meant is not done as another
+    if (mine === sent) await askAgain().catch(() => {})
+    if (mine.user === sent.user && mine.proof !== sent.proof) reply = await send(path, options)
   }
   if (reply.status === 204) return undefined as T
   if (!reply.ok) throw await failure(reply, path)
@@ -57,6 +52,26 @@ export async function request<T>(path: string, { method = 'GET', body, signal }:
   } catch (e) {
     if (signal?.aborted) throw e
     throw new ApiError('network', 'The reply broke off. Try again.', reply.status)
+  }
+}
+
+async function send(path: string, { method = 'GET', body, signal }: Options): Promise<Response> {
+  try {
+    return await fetch(path, {
+      method,
+      credentials: 'same-origin',
+      redirect: 'error',
+      headers: {
+        Accept: 'application/json',
+        ...(method === 'GET' ? {} : { 'X-CSRF-Token': mine.proof }),
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
+    })
+  } catch (e) {
+    if (signal?.aborted) throw e
+    throw new ApiError('network', 'The server cannot be reached. Check the connection and try again.', 0)
   }
 }
 

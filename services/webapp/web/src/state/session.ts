@@ -1,5 +1,5 @@
 // Who is logged in. The session itself is a cookie that scripts cannot read.
-import { request, useProof, whenSessionIsOver } from '../api/http'
+import { request, useProof, whenProofIsRefused, whenSessionIsOver } from '../api/http'
 import { Store, useStore } from '../lib/store'
 
 export type Role = 'read-only' | 'read-write' | 'admin'
@@ -21,7 +21,8 @@ export const session = new Store<Session | null | undefined>(undefined)
 export const sessionNote = new Store('')
 
 function take(reply: Reply): void {
-  useProof(reply.proof ?? '')
+  useProof(reply.user ?? '', reply.proof ?? '')
+  if (reply.user !== null && reply.user === session.value?.user && reply.role === session.value.role) return
   session.set(reply.user !== null ? { user: reply.user, role: reply.role ?? 'read-only' } : null)
 }
 
@@ -30,7 +31,18 @@ export async function openSession(): Promise<void> {
     if (session.value) sessionNote.set('Your session is over. Log in again to go on where you were.')
     take({ user: null })
   })
-  take(await request<Reply>('/session'))
+  whenProofIsRefused(askAgain)
+  await askAgain()
+}
+
+let asking: Promise<void> | null = null
+
+/** Asks who is logged in now: many requests that are refused at once ask once. */
+function askAgain(): Promise<void> {
+  asking ??= request<Reply>('/session')
+    .then(take)
+    .finally(() => (asking = null))
+  return asking
 }
 
 export async function logIn(username: string, password: string): Promise<void> {
