@@ -9,7 +9,7 @@ import { useStore } from '../../lib/store'
 import { DAY, parseTime, showTime, zoneName } from '../../lib/time'
 import type { Span } from '../../lib/window'
 import { contours, zone } from '../../state/prefs'
-import { refreshes } from '../../state/scope'
+import { refresh, refreshes } from '../../state/scope'
 import { go, imageName, type ImageRef } from '../../state/view'
 import { Icon } from '../../ui/icon'
 import { ErrorBox, IconButton } from '../../ui/page'
@@ -36,7 +36,13 @@ function useNeighbours(ref: ImageRef, range: Span): State & { error: Error | nul
     [ref.device, range],
   )
   const name = imageName(ref)
+  const refreshed = useStore(refreshes)
+  const seen = useRef(refreshed)
   useEffect(() => {
+    if (seen.current !== refreshed) {
+      seen.current = refreshed
+      sequence.lookAgain()
+    }
     const mine = new AbortController()
     sequence.around(ref.time, mine.signal).then(
       () => {
@@ -49,7 +55,7 @@ function useNeighbours(ref: ImageRef, range: Span): State & { error: Error | nul
       },
     )
     return () => mine.abort()
-  }, [sequence, name])
+  }, [sequence, name, refreshed])
   const i = sequence.indexOf(ref.time)
   return {
     image: sequence.images[i] ?? null,
@@ -186,7 +192,7 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
         <span class="grow" />
         <IconButton icon="close" label="Close (Esc)" onClick={close} />
       </div>
-      {error && <ErrorBox error={error} />}
+      {error && <ErrorBox error={error} retry={refresh} />}
       {missing && <ErrorBox error={new Error('There is no such image (any more).')} />}
       <div class="image-row">
         <Neighbour image={before} label="Previous image" onOpen={() => step(before)} />

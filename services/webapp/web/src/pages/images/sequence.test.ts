@@ -48,6 +48,17 @@ describe('a sequence', () => {
     expect(fetch.mock.calls.length).toBeLessThan(20)
   })
 
+  it('finds the images that came meanwhile, once it looks again', async () => {
+    const times = [T, T + 1200]
+    const { s } = await walk(times, T + 1200, [T, T + DAY])
+    times.push(T + 2400)
+    await s.around(T + 1200, signal)
+    expect(s.times).toHaveLength(2)
+    s.lookAgain()
+    await s.around(T + 1200, signal)
+    expect(s.times).toEqual(times)
+  })
+
   it('does not find an image that is not there, and finds those around it', async () => {
     const { s } = await walk([T, T + 1200], T + 600, [T, T + DAY])
     expect(s.indexOf(T + 600)).toBe(-1)

@@ -44,6 +44,12 @@ export class Sequence {
     return this.times[i] === time ? i : -1
   }
 
+  /** New images come at the end: it is looked at again. */
+  lookAgain(): void {
+    const last = this.times.at(-1)
+    if (last !== undefined) this.#known[1] = last
+  }
+
   /** Makes sure that the image's neighbours are known, as far as there are any. Gives whether something was added. */
   async around(time: number, signal: AbortSignal): Promise<boolean> {
     let added = false
