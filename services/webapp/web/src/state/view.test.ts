@@ -30,6 +30,10 @@ describe('the address', () => {
   ])('%s says nothing', (search) => expect(parseView('/images/', search)).toEqual(blank))
 })
 
+it.each(['//evil.example.net', '//evil.example.net/', '///evil.example.net'])('%s stays an address of this host', (path) => {
+  expect(new URL(formatView(parseView(path, '')), 'http://host').host).toBe('host')
+})
+
 describe('the range', () => {
   it('is the days from the first to the last, both whole', () => {
     expect(rangeOf({ range: { from: '2020-06-20', to: '2020-06-20' } })).toEqual([parseTime('2020-06-20'), parseTime('2020-06-21')])

@@ -27,7 +27,8 @@ export function parseView(path: string, search: string): View {
   const extra: Record<string, string> = {}
   for (const [name, value] of q) if (!known.has(name)) extra[name] = value
   return {
-    path: path.replace(/\/+$/, '') || '/',
+    // one slash at the beginning: two would make it another host's address
+    path: '/' + path.replace(/^\/+|\/+$/g, ''),
     range: parseRange(q.get('from'), q.get('to')),
     devices: (q.get('devices') ?? '').split(',').filter((d) => /^[0-9a-z]{1,32}$/i.test(d)),
     zoom: parseZoom(q.get('zoom')),

@@ -144,7 +144,8 @@ function Table({ blocks, total }: { blocks: readonly Block[]; total: number }) {
           <thead>
             <tr aria-rowindex={1}>
               <th scope="col">Device</th>
-              <th scope="col">Date ({zoneName(inZone)})</th>
+              {/* not how far from UTC: summer's and winter's rows stand in one table */}
+              <th scope="col">Date ({inZone === 'utc' ? 'UTC' : 'local time'})</th>
               {columns.map(([title, kind]) => (
                 <th key={title} scope="col" class={kind}>
                   {title}
@@ -169,7 +170,7 @@ function Table({ blocks, total }: { blocks: readonly Block[]; total: number }) {
                     {row ? (
                       <>
                         <td>
-                          <a href={formatView({ ...view, path: '/images', image: { device: row.device, time: parseTime(row.datetime) } })} onClick={follow}>
+                          <a href={formatView({ ...view, path: '/images', image: { device: row.device, time: parseTime(row.datetime) } })} onClick={follow} title={zoneName(inZone, parseTime(row.datetime))}>
                             {showTime(parseTime(row.datetime), inZone)}
                           </a>
                         </td>
