@@ -328,6 +328,30 @@ func TestTheAPIGetsTheTokenAndTheClientsAddressAndNothingElseOfTheBrowser(t *tes
 	}
 }
 
+func TestABrowserCannotChooseTheAddressThatItsFailedLogInsCountFor(t *testing.T) {
+	api := newUpstream(t)
+	v := newViewer(t, api, true)
+	for _, tt := range []struct {
+		name, from string
+		header     [2]string
+		want       string
+	}{
+		{"at the viewer itself", "198.51.100.7:4000", [2]string{"X-Forwarded-For", "203.0.113.9"}, "198.51.100.7"},
+		{"by another header", "198.51.100.7:4000", [2]string{"X-Real-Ip", "203.0.113.9"}, "198.51.100.7"},
+		{"before what the proxy adds", "192.0.2.1:4000", [2]string{"X-Forwarded-For", "203.0.113.9, 198.51.100.7"}, "198.51.100.7"},
+		{"as the proxy", "192.0.2.1:4000", [2]string{"X-Forwarded-For", "192.0.2.1, 198.51.100.7"}, "198.51.100.7"},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/session", strings.NewReader(`{"username":"anna","password":"wrong"}`))
+		r.RemoteAddr = tt.from
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set(tt.header[0], tt.header[1])
+		v.ServeHTTP(httptest.NewRecorder(), r)
+		if asked, _ := api.last(); asked.URL.Path != "/get_token" || asked.Header.Get("X-Forwarded-For") != tt.want || asked.Header.Get("X-Real-Ip") != "" {
+			t.Errorf("%s: the API is told %q of %s", tt.name, asked.Header.Values("X-Forwarded-For"), asked.URL.Path)
+		}
+	}
+}
+
 func TestRepliesPassWithoutTheAPIsOwnHeaders(t *testing.T) {
 	api := newUpstream(t)
 	api.reply = func(w http.ResponseWriter, _ *http.Request) {
