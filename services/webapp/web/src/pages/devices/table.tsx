@@ -1,7 +1,8 @@
 import type { ComponentChildren } from 'preact'
+import { useState } from 'preact/hooks'
 import type { DeviceState } from '../../api/types'
 import type { Order } from '../../lib/order'
-import { showDuration } from '../../lib/time'
+import { count, showDuration } from '../../lib/time'
 import { useView } from '../../state/view'
 import type { Scope } from '../../state/scope'
 import { Link } from '../../ui/link'
@@ -26,27 +27,38 @@ const heads: readonly [string, string, string][] = [
   ['night', 'Last night', 'number'],
 ]
 
+/** Rows that are drawn until more are asked for: hundreds would make each sorting slow. */
+const FIRST = 100
+
 export function DeviceTable(props: { rows: readonly Row[]; scope: Scope; now: number; order: Order; onSort: (by: string) => void }) {
   const { rows, scope, now } = props
+  const [most, setMost] = useState(FIRST)
   return (
-    <div class="table-box devices" role="region" aria-label="Devices" tabIndex={0}>
-      <table>
-        <thead>
-          <tr>
-            {heads.map(([by, text, name]) => (
-              <SortHead key={by} by={by} class={name} order={props.order} onSort={props.onSort}>
-                {text}
-              </SortHead>
+    <>
+      <div class="table-box devices" role="region" aria-label="Devices" tabIndex={0}>
+        <table>
+          <thead>
+            <tr>
+              {heads.map(([by, text, name]) => (
+                <SortHead key={by} by={by} class={name} order={props.order} onSort={props.onSort}>
+                  {text}
+                </SortHead>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.slice(0, most).map((r) => (
+              <Device key={r.state.device} row={r} now={now} open={scope.end > now} />
             ))}
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((r) => (
-            <Device key={r.state.device} row={r} now={now} open={scope.end > now} />
-          ))}
-        </tbody>
-      </table>
-    </div>
+          </tbody>
+        </table>
+      </div>
+      {rows.length > most && (
+        <button type="button" class="more" onClick={() => setMost(most + FIRST)}>
+          {Math.min(FIRST, rows.length - most)} more of {count(rows.length, 'device')}
+        </button>
+      )}
+    </>
   )
 }
 
