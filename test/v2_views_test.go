@@ -157,7 +157,7 @@ func TestDevicesSayHowTheyDo(t *testing.T) {
 			last := photos[len(photos)-1]
 			want := row{
 				"device": device, "images": 12.0, "images_per_day": []any{6.0, 6.0}, "interval": 1200.0, "expected_per_day": 72.0, "gaps": 2.0,
-				"longest_gap": float64(24*3600 - 5*1200), "last_id": rows[len(rows)-1]["id"], "last_datetime": spi.FormatDatetime(last.at, spi.DateV2),
+				"longest_gap": float64(24*3600 - 5*1200), "last_id": rows[len(rows)-1]["id"], "last_datetime": spi.FormatDatetime(last.at, spi.DateV1),
 				"clock_ahead": 0.0,
 			}
 			left := row{}
