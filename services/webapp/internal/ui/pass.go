@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -130,6 +131,7 @@ func (u *ui) newProxy() *httputil.ReverseProxy {
 			return nil
 		},
 		ErrorHandler: u.proxyFailed,
+		ErrorLog:     slog.NewLogLogger(u.Log.Handler(), slog.LevelWarn), // of replies that break off
 	}
 }
 

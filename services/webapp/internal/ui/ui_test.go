@@ -95,6 +95,11 @@ type viewer struct {
 
 func newViewer(t *testing.T, api *upstream, https bool) *viewer {
 	t.Helper()
+	return newLoggingViewer(t, api, https, slog.DiscardHandler)
+}
+
+func newLoggingViewer(t *testing.T, api *upstream, https bool, log slog.Handler) *viewer {
+	t.Helper()
 	sessions, err := session.New("a secret of the tests", time.Now)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +117,7 @@ func newViewer(t *testing.T, api *upstream, https bool) *viewer {
 		API: address, Transport: &http.Transport{DisableCompression: true}, Sessions: sessions, Files: files,
 		S3: &url.URL{Scheme: "https", Host: "s3.example.org"}, HTTPS: https, TrustedProxies: []string{"192.0.2.1"},
 		Ready:    health.New(time.Now, map[string]health.Probe{"api": func(context.Context) error { return errors.New("does not answer") }}),
-		Requests: metrics.NewHTTP(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler), Now: time.Now, Stopping: v.stop,
+		Requests: metrics.NewHTTP(prometheus.NewRegistry()), Log: slog.New(log), Now: time.Now, Stopping: v.stop,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -397,6 +402,33 @@ func TestAnAPIThatDoesNotAnswerIsSaidSo(t *testing.T) {
 	}
 	if w := v.ask(http.MethodGet, "/readyz", ""); w.Code != 503 {
 		t.Errorf("readyz: %d", w.Code)
+	}
+}
+
+func TestAReplyThatBreaksOffIsToldInTheServersOwnLog(t *testing.T) {
+	api := newUpstream(t)
+	api.reply = func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `[{"id":`)
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	var log bytes.Buffer
+	v := newLoggingViewer(t, api, false, slog.NewJSONHandler(&log, nil))
+	v.logIn()
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the browser thinks that it has the whole reply")
+			}
+		}()
+		ctx := context.WithValue(t.Context(), http.ServerContextKey, &http.Server{ReadHeaderTimeout: time.Second}) // as within a server
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/v2/series", strings.NewReader("{}"))
+		r.AddCookie(v.cookie)
+		r.Header.Set("X-CSRF-Token", v.proof)
+		v.ServeHTTP(httptest.NewRecorder(), r)
+	}()
+	if !strings.Contains(log.String(), "unexpected EOF") {
+		t.Errorf("the log says nothing of it:\n%s", log.String())
 	}
 }
 
