@@ -80,7 +80,7 @@ export default function ImagesPage() {
       </PageHead>
       <div ref={root}>
         {error && <ErrorBox error={error} retry={retry} />}
-        {!base && loading && <Busy what="Loading the series…" />}
+        {loading && base?.range !== range && <Busy what="Loading the series…" />}
         {base && base.series.length === 0 && <Empty>No images in this range. Choose another one, or other devices, above.</Empty>}
         {base && base.series.length > 0 && (
           <>
