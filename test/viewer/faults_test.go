@@ -19,6 +19,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/heapprofiler"
+	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/chromedp"
 
 	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest/ports"
@@ -227,6 +230,73 @@ func TestImagesOfATimeWithoutConnectionAppear(t *testing.T) {
 	}
 }
 
+func TestAPageInTheBackgroundHoldsNoStreamAndCatchesUpOnceItIsLookedAt(t *testing.T) {
+	s := start(t)
+	c := client(t, s)
+	series(t, c, device, june, 2)
+	b := open(t, s, desktop)
+	b.logIn("/images?"+juneRange, stack.AdminName, stack.AdminPassword)
+	b.waitFor(countIs(2) + ` && ` + isLive)
+	hidden := func(is bool) {
+		eval[bool](b, fmt.Sprintf(`Object.defineProperty(document, 'hidden', { value: %t, configurable: true }), document.dispatchEvent(new Event('visibilitychange'))`, is))
+	}
+	before := b.asked("/v2/events")
+	hidden(true)
+	b.waitFor(`!` + isLive)
+	series(t, c, "0a5bb6f4", june.Add(time.Hour), 1)
+	if n := b.asked("/v2/events"); n != before {
+		t.Errorf("in the background the page asked for %d streams", n-before)
+	}
+	hidden(false)
+	b.waitFor(countIs(3) + ` && ` + isLive)
+	b.quiet()
+}
+
+// held is what the browser holds for the page after it has thrown away what it can.
+func (b *tab) held() (nodes, listeners float64) {
+	b.Helper()
+	call(b, heapprofiler.CollectGarbage, cdp.Empty{})
+	for _, m := range call(b, performance.GetMetrics, cdp.Empty{}).Metrics {
+		switch m.Name {
+		case "Nodes":
+			nodes = m.Value
+		case "JSEventListeners":
+			listeners = m.Value
+		}
+	}
+	return nodes, listeners
+}
+
+func TestAPageThatStaysOpenDoesNotGrow(t *testing.T) {
+	s := start(t)
+	c := client(t, s)
+	series(t, c, device, june, 12)
+	series(t, c, "0a5bb6f4", june, 12)
+	b := open(t, s, desktop)
+	b.logIn("/images?"+juneRange, stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelectorAll('.panel .u-over').length === 2`)
+	call(b, performance.Enable, performance.EnableParams{})
+	refresh := func(times int) {
+		for range times {
+			before := b.asked("/v2/series")
+			b.do(chromedp.Click(`button[aria-label="Refresh"]`))
+			b.waitFor(`document.querySelectorAll('.panel .u-over').length === 2 && document.querySelector('.scope-bar .turning') === null`)
+			for b.asked("/v2/series") == before {
+				b.waitFor(`document.querySelectorAll('.panel .u-over').length === 2`)
+			}
+		}
+	}
+	refresh(5)
+	nodes, listeners := b.held()
+	refresh(40)
+	moreNodes, moreListeners := b.held()
+	// 40 refreshes make 80 charts of some 20 nodes and listeners each
+	if moreNodes > nodes+400 || moreListeners > listeners+100 {
+		t.Errorf("after 40 refreshes there are %v nodes and %v listeners, before %v and %v", moreNodes, moreListeners, nodes, listeners)
+	}
+	b.quiet()
+}
+
 func TestASlowAPIIsWaitedFor(t *testing.T) {
 	_, _, w, b := openRemote(t, "/data?"+juneRange, 2)
 	release := w.hold()
@@ -237,6 +307,13 @@ func TestASlowAPIIsWaitedFor(t *testing.T) {
 	}
 	release()
 	b.waitFor(`document.querySelector('.panel .u-over') !== null && document.querySelector('main .busy') === null`)
+
+	// another range: what is drawn is still that of the first
+	release = w.hold()
+	b.press(`.scope-bar button`, `Last 28 days`)
+	b.waitFor(`!location.search.includes('from=') && document.querySelector('main .busy')?.innerText.includes('Loading the series')`)
+	release()
+	b.waitFor(`document.querySelector('main .empty') !== null && document.querySelector('main .busy') === null`)
 	b.quiet()
 }
 
@@ -482,4 +559,3 @@ func TestWhatAReaderForgesIsRefused(t *testing.T) {
 		t.Errorf("something has changed: %s\nbefore: %s", after, before)
 	}
 }
-
