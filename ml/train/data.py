@@ -95,6 +95,20 @@ def halve(image):
     return cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
 
 
+DARKEST, MOST_CONTRAST = 0.3, 2.0  # as in ml/internal/detect/builtin/halve.go
+
+
+def show(half):
+    """What the network sees of a half-resolution photograph, float32 0..255: hazy ones with more contrast, others as they are."""
+    grey = np.sort(half.astype(np.int32).sum(2), axis=None)
+    card, dark = grey[len(grey) // 2], grey[len(grey) // 1000]
+    contrast = 1.0
+    if dark < card:
+        contrast = np.clip((1 - DARKEST) / (1 - dark / card), 1, MOST_CONTRAST)
+    middle = np.array([np.sort(half[..., c], axis=None)[half[..., c].size // 2] for c in range(3)], np.float32)
+    return np.clip(middle + np.float32(contrast) * (half - middle), 0, 255).astype(np.float32)
+
+
 def targets(shape, polygons):
     """uint8 maps [h, w] at half resolution, 0..255: fg, core, and extra weight where insects touch.
 
@@ -139,10 +153,14 @@ class Photograph:
         self.path, self.name, self.device = path, name(path), device(path)
         full, self.polygons = read_svg(path)
         self.full = full
-        self.image = halve(full)
+        self.half = halve(full)
+        self.image = np.round(show(self.half)).astype(np.uint8)
         self.maps = np.dstack(targets(self.image.shape[:2], self.polygons))
         self.centres = np.array([(p.min(0) + p.max(0)) / 4 for p in self.polygons])
         self.insects, self.dirt = shadows(self.image, self.maps[..., 0])
+        spots = cv2.GaussianBlur(self.dirt.min(2), (0, 0), 2)
+        y, x = np.nonzero(spots < 0.8 * 128)  # dark, and not an insect
+        self.spots = np.column_stack([x, y])[:: 1 + len(x) // 5000]
 
 
 def shadows(image, fg):
@@ -161,11 +179,14 @@ def shadows(image, fg):
     return tuple(np.clip((1 + (through - 1) * a) * 128, 0, 255).astype(np.uint8) for a in (insect, 1 - wide))
 
 
-def placement(photograph, rng, size, on_insects=2 / 3):
+def placement(photograph, rng, size, on_insects=0.55):
     """A random 2 x 3 matrix from a crop's pixels to the photograph's, at half resolution."""
     h, w = photograph.image.shape[:2]
-    if rng.random() < on_insects and len(photograph.centres):
-        centre = photograph.centres[rng.integers(len(photograph.centres))] + rng.uniform(-0.35, 0.35, 2) * size
+    chance, around = rng.random(), rng.uniform(-0.35, 0.35, 2) * size
+    if chance < on_insects and len(photograph.centres):
+        centre = photograph.centres[rng.integers(len(photograph.centres))] + around
+    elif chance < on_insects + (1 - on_insects) * 0.6 and len(photograph.spots):
+        centre = photograph.spots[rng.integers(len(photograph.spots))] + around
     else:
         centre = rng.uniform(0, 1, 2) * (w, h)
     flip = -1.0 if rng.random() < 0.5 else 1.0
@@ -229,8 +250,9 @@ def colour(image, rng):
     if rng.random() < 0.8:
         image = image * np.exp(rng.normal(0, 0.10, 3)).astype(np.float32)
     if rng.random() < 0.8:
+        # Much haze, a little of the contrary: on some cards the darkest insect is half as bright as the card.
         mean = image.mean((0, 1))
-        image = (image - mean) * np.float32(np.exp(rng.normal(0, 0.18))) + mean + np.float32(rng.normal(0, 0.05))
+        image = (image - mean) * np.float32(np.exp(rng.uniform(np.log(0.3), np.log(1.35)))) + mean + np.float32(rng.normal(0, 0.06))
     if rng.random() < 0.6:
         grey = image.mean(2, keepdims=True)
         image = grey + (image - grey) * np.float32(rng.uniform(0.5, 1.7))
@@ -245,8 +267,8 @@ def colour(image, rng):
         image = image * (1 + np.float32(rng.uniform(0, 0.5)) * slope[..., None].astype(np.float32))
     if rng.random() < 0.5:
         image = np.clip(image, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.25)))
-    if rng.random() < 0.2:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.1))
+    if rng.random() < 0.25:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.5))
     if rng.random() < 0.5:
         noise = rng.standard_normal(image.shape, dtype=np.float32)
         image = image + np.float32(abs(rng.normal(0, 0.02))) * noise

@@ -19,14 +19,14 @@ CLASSES = (("< 500", 0, 500), ("500-2000", 500, 2000), ("> 2000", 2000, 1e12))
 
 
 def raster(polygon, shape):
-    """(mask, x0, y0): the outline's pixels, border included, within its bounding box and the photograph."""
+    """(mask, x0, y0): the pixels whose middle is inside the outline, within its bounding box and the photograph."""
     h, w = shape
-    p = np.round(polygon).astype(np.int32)
-    x0, y0 = np.clip(p.min(0), 0, (w - 1, h - 1))
-    x1, y1 = np.clip(p.max(0), 0, (w - 1, h - 1))
-    mask = np.zeros((y1 - y0 + 1, x1 - x0 + 1), np.uint8)
-    cv2.fillPoly(mask, [p - (x0, y0)], 1)
-    return mask.astype(bool), int(x0), int(y0)
+    x0, y0 = np.clip(np.floor(polygon.min(0)).astype(int), 0, (w - 1, h - 1))
+    x1, y1 = np.clip(np.ceil(polygon.max(0)).astype(int), 0, (w - 1, h - 1))
+    # OpenCV draws the border too: on a grid four times as fine that is an eighth of a pixel at most.
+    mask = np.zeros((4 * (y1 - y0 + 1), 4 * (x1 - x0 + 1)), np.uint8)
+    cv2.fillPoly(mask, [np.round((polygon - (x0, y0)) * 4).astype(np.int32)], 1)
+    return mask[2::4, 2::4].astype(bool), int(x0), int(y0)
 
 
 def overlap(a, b):
@@ -72,7 +72,7 @@ class Case:
 
     def __init__(self, photograph, maps, fold):
         self.name, self.fold = photograph.name, fold
-        self.maps, self.half = maps, photograph.image
+        self.maps, self.half = maps, photograph.half
         self.shape = photograph.full.shape[:2]
         self.truth = [raster(p, self.shape) for p in photograph.polygons]
         self.truth_area = np.array([np.count_nonzero(m) for m, _, _ in self.truth])
@@ -191,38 +191,55 @@ def fit_filter(cases, candidates, params):
     return fitted, float(smooth[best])
 
 
-def choose(cases, tables):
-    """The best of several parameter sets on these cases, with its filter; tables is a list of (params, candidates)."""
-    fitted = [fit_filter(cases, candidates, params) for params, candidates in tables]
+def fit_score(cases, candidates, params):
+    """(params with the best min_score and no filter, its goal on these cases)."""
+    values = np.arange(0.3, 0.81, 0.05)
+    scores = [goal(cases, [[c for c in k if c["score"] >= t] for k in candidates]) for t in values]
+    smooth = np.convolve(np.pad(scores, 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
+    best = int(np.argmax(smooth))
+    return dict(params, min_score=float(round(values[best], 3)), filter=None), float(smooth[best])
+
+
+def choose(cases, tables, kinds):
+    """The best of several parameter sets on these cases; tables is a list of (params, candidates)."""
+    fitted = [kind(cases, candidates, params) for params, candidates in tables for kind in kinds]
     return max(fitted, key=lambda f: f[1])
 
 
 def settings():
-    for fg in (0.4, 0.5, 0.6):
-        for core in (0.5, 0.6, 0.7, 0.8):
-            for dilate in (1, 2, 3):
+    for fg in (0.5, 0.6):
+        for core in (0.6, 0.7, 0.8):
+            for dilate in (0, 1):
                 yield dict(outlines.DEFAULTS, fg_threshold=fg, core_threshold=core, dilate_px=dilate)
 
 
 def tune(cases, out=print):
-    """Choose the parameters and fit the filter on all folds; report what this does on folds that it has not seen."""
-    tables = []
-    for params in settings():
-        tables.append((params, [c.candidates(params) for c in cases]))
-    chosen = [None] * len(cases)
-    for fold in sorted({c.fold for c in cases}):
-        inner = [i for i, c in enumerate(cases) if c.fold != fold]
-        outer = [i for i, c in enumerate(cases) if c.fold == fold]
-        params, _ = choose([cases[i] for i in inner], [(p, [k[i] for i in inner]) for p, k in tables])
-        out(f"without fold {fold}: " + ", ".join(f"{k} {params[k]}" for k in ("fg_threshold", "core_threshold", "dilate_px")) + f", filter {params['filter']['threshold']}")
-        candidates = next(k for p, k in tables if all(p[n] == params[n] for n in p if n != "filter"))
-        for i in outer:
-            chosen[i] = outlines.kept(candidates[i], params)
-    out("Parameters and filter chosen without the fold that is scored:")
-    report(cases, chosen, out)
-    params, value = choose(cases, tables)
-    out(f"chosen on all folds (goal {value:.3f}): {json.dumps({k: v for k, v in params.items() if k != 'filter'})}, filter {params['filter']['threshold']}")
+    """The parameters that do best on all folds, with a filter or without, whichever does better on folds that it has not seen;
+    reports both on such folds."""
+    tables = [(params, [c.candidates(params) for c in cases]) for params in settings()]
+    seen = {}
+    for title, kind in (("without filter", fit_score), ("with filter", fit_filter)):
+        chosen = [None] * len(cases)
+        for fold in sorted({c.fold for c in cases}):
+            inner = [i for i, c in enumerate(cases) if c.fold != fold]
+            params, _ = choose([cases[i] for i in inner], [(p, [k[i] for i in inner]) for p, k in tables], (kind,))
+            out(f"chosen without fold {fold}: {describe(params)}")
+            candidates = next(k for p, k in tables if all(p[n] == params[n] for n in p if n not in ("filter", "min_score")))
+            for i, c in enumerate(cases):
+                if c.fold == fold:
+                    chosen[i] = outlines.kept(candidates[i], params)
+        seen[title] = goal(cases, chosen)
+        out(f"{title}, all parameters chosen without the fold that is scored (goal {seen[title]:.3f}):")
+        report(cases, chosen, out)
+    kind = fit_filter if seen["with filter"] > seen["without filter"] else fit_score
+    params, _ = choose(cases, tables, (kind,))
+    out(f"chosen on all folds: {describe(params)}")
     return params
+
+
+def describe(params):
+    shape = ", ".join(f"{k} {params[k]}" for k in ("fg_threshold", "core_threshold", "dilate_px"))
+    return shape + (f", filter's threshold {params['filter']['threshold']}" if params["filter"] else f", min_score {params['min_score']}")
 
 
 def load_cases(photographs, checkpoints):

@@ -21,8 +21,8 @@ def maps(model, photograph, pad=16, multiple=64):
     half = data.halve(photograph)
     h, w = half.shape[:2]
     bottom, right = -(pad + h) % multiple, -(pad + w) % multiple
-    padded = cv2.copyMakeBorder(half, pad, bottom, pad, right, cv2.BORDER_REFLECT_101)
-    x = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)).astype(np.float32) / 255)[None]
+    padded = cv2.copyMakeBorder(data.show(half), pad, bottom, pad, right, cv2.BORDER_REFLECT_101)
+    x = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1) / np.float32(255)))[None]
     with torch.no_grad():
         y = torch.sigmoid(model(x.contiguous(memory_format=torch.channels_last)))[0]
     return y[:, pad : pad + h, pad : pad + w].contiguous().numpy()

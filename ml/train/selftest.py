@@ -51,7 +51,7 @@ def check_scores():
     # Highest first takes 0.9, then 0.4: not the 0.8 + 0.85 that would sum to more.
     assert evaluate.match(iou, 0.33) == [(0, 0), (1, 1)]
     assert evaluate.match(iou, 0.5) == [(0, 0)]
-    box = np.array([(10, 10), (19, 10), (19, 19), (10, 19)])
+    box = np.array([(10, 10), (20, 10), (20, 20), (10, 20)])
     masks = [evaluate.raster(box, (100, 100)), evaluate.raster(box + (5, 0), (100, 100))]
     assert np.allclose(evaluate.overlaps(masks[:1], masks)[0], (1, 50 / 150))
 

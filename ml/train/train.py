@@ -28,11 +28,11 @@ def loss_of(logits, maps):
     return bce[:, 0].mean() + 1.3 * bce[:, 1].mean() + 0.5 * dice.mean()
 
 
-def rate(step, steps, peak):
-    warmup = min(200, steps // 10)
+def rate(step, progress, peak, warmup):
+    """The learning rate: a short rise, then a cosine; progress is the part of the run that is done, 0..1."""
     if step < warmup:
         return peak * (step + 1) / warmup
-    return peak * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))))
+    return peak * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * min(1, progress))))
 
 
 class Trainer:
@@ -45,13 +45,13 @@ class Trainer:
         self.average = copy.deepcopy(self.model)  # exponential moving average: what is exported
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=peak, weight_decay=0.01)
         self.steps, self.peak, self.dtype, self.ema = steps, peak, dtype, ema
-        self.step = 0
+        self.step, self.progress = 0, 0.0
 
     def one(self, image, maps):
         x = torch.from_numpy(image).contiguous(memory_format=torch.channels_last)
         y = torch.from_numpy(maps)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate(self.step, self.steps, self.peak)
+            group["lr"] = rate(self.step, self.progress, self.peak, min(200, self.steps // 10))
         self.optimizer.zero_grad(set_to_none=True)
         with torch.cpu.amp.autocast(enabled=self.dtype != torch.float32, dtype=torch.bfloat16):
             logits = self.model(x)
@@ -67,12 +67,13 @@ class Trainer:
                 else:
                     a.copy_(b)
         self.step += 1
+        self.progress = max(self.progress, self.step / self.steps)
         return loss.item()
 
     def save(self, path, **notes):
         state = {
             "model": self.model.state_dict(), "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "step": self.step, "steps": self.steps, "peak": self.peak, "rng": self.rng.bit_generator.state, **notes,
+            "step": self.step, "progress": self.progress, "steps": self.steps, "peak": self.peak, "rng": self.rng.bit_generator.state, **notes,
         }
         torch.save(state, path + ".part")
         os.replace(path + ".part", path)
@@ -82,7 +83,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+        self.step, self.progress = state["step"], state["progress"]
         self.rng.bit_generator.state = state["rng"]
 
 
@@ -107,16 +108,26 @@ def run(args):
     trainer = Trainer(args.steps, args.rate, args.seed, torch.float32 if args.float32 else torch.bfloat16)
     if args.resume and os.path.exists(checkpoint):
         trainer.load(checkpoint)
+    elif args.init:
+        average, origin = load_average(args.init)
+        # A fold must not begin from weights that have seen what it holds out.
+        if not set(held_out) <= set(origin["held_out"]):
+            raise SystemExit(f"{args.init} was trained on photographs that are to be held out")
+        trainer.model.load_state_dict(average.state_dict())
+        trainer.average.load_state_dict(average.state_dict())
     print(json.dumps({"train": [p.name for p in photographs], "held_out": held_out, "step": trainer.step}), flush=True)
     notes = {"held_out": held_out}
     losses, start, cpu = [], time.time(), time.process_time()
-    while trainer.step < args.steps:
+    begun, progress = time.time(), trainer.progress
+    while trainer.progress < 1:
+        if args.minutes:
+            trainer.progress = max(trainer.progress, progress + (time.time() - begun) / 60 / args.minutes)
         losses.append(trainer.one(*data.batch(photographs, trainer.rng)))
         if trainer.step % 100 == 0:
             now, now_cpu = time.time(), time.process_time()
             print(f"step {trainer.step} loss {np.mean(losses):.4f} seconds {(now - start) / len(losses):.3f} cpu {(now_cpu - cpu) / len(losses):.3f}", flush=True)
             losses, start, cpu = [], now, now_cpu
-        if trainer.step % args.save_every == 0 or trainer.step == args.steps:
+        if trainer.step % args.save_every == 0 or trainer.progress >= 1:
             ended = time.strftime("%Y-%m-%d_%H-%M-%S", time.gmtime())
             trainer.save(checkpoint, trained=ended, **notes)
         if trainer.step in args.keep:
@@ -128,10 +139,12 @@ def main():
     parser.add_argument("photographs", nargs="?", help="folder of annotated SVG files")
     parser.add_argument("--out", help="folder of the checkpoint")
     parser.add_argument("--steps", type=int, default=12000)
+    parser.add_argument("--minutes", type=float, help="end after this time at the latest; the learning rate falls accordingly (for a shared machine)")
     parser.add_argument("--rate", type=float, default=4e-3, help="greatest learning rate")
     parser.add_argument("--fold", type=int, choices=range(1, len(FOLDS) + 1), help="leave this fold's devices out")
     parser.add_argument("--hold-out", help="leave these devices out (comma separated)")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--init", help="checkpoint to begin from, with a new learning rate schedule")
     parser.add_argument("--save-every", type=int, default=250)
     parser.add_argument("--keep", type=int, nargs="*", default=[], help="steps whose checkpoint is kept besides the last")
     parser.add_argument("--threads", type=int, default=2)
