@@ -43,6 +43,9 @@ const (
 // staleAfter is when what is left of others' work in the folder, which workers may share, is taken away.
 const staleAfter = 24 * time.Hour
 
+// listWithin is how long the server may take for the bundle's list.
+const listWithin = 5 * time.Minute
+
 // stallAfter ends a download that makes no progress.
 const stallAfter = time.Minute
 
@@ -114,7 +117,9 @@ type Folder struct {
 // Sync gives a copy of the model that the server has now, after downloading what differs. Whatever fails, the copies that
 // are there stay.
 func (f *Folder) Sync(ctx context.Context) (Model, error) {
-	listed, err := f.API.GetBundleFiles(ctx, Name, spi.BundleModel)
+	asking, stop := context.WithTimeout(ctx, listWithin)
+	defer stop()
+	listed, err := f.API.GetBundleFiles(asking, Name, spi.BundleModel)
 	if err != nil {
 		return Model{}, fmt.Errorf("bundle %s: %w", Name, err)
 	}

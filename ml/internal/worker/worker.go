@@ -39,8 +39,10 @@ const (
 	// leaseGrace is how long a request for work may take once the worker is told to stop: given up, it might leave images
 	// leased to nobody.
 	leaseGrace = 2 * time.Second
-	firstPause = time.Second      // of what fails: the API away, S3 away
-	longPause  = 30 * time.Second // the longest
+	// answerWithin is how long the API may take for an answer, tries again included, before it counts as away.
+	answerWithin = 5 * time.Minute
+	firstPause   = time.Second      // of what fails: the API away, S3 away
+	longPause    = 30 * time.Second // the longest
 	// largePixels is from when a photograph is looked at alone, or beside ordinary ones: devices make 5 megapixels, and
 	// somebody's 50 take several times the memory.
 	largePixels = 12_000_000
@@ -211,7 +213,9 @@ func (w *Worker) refresh(ctx context.Context, flight *flight) {
 
 // count asks the API what there is to do, for the metrics.
 func (w *Worker) count(ctx context.Context) {
-	backlogs, err := w.API.GetBacklog(ctx, AlgoName)
+	asking, stop := context.WithTimeout(ctx, answerWithin)
+	defer stop()
+	backlogs, err := w.API.GetBacklog(asking, AlgoName)
 	if err != nil {
 		w.Log.DebugContext(ctx, "the backlog is not known", "error", err)
 		return
@@ -225,6 +229,8 @@ func (w *Worker) count(ctx context.Context) {
 // one that is served tells what is wrong, they or the store.
 func (w *Worker) lease(ctx context.Context) ([]spi.Image, error) {
 	asking, stop := lingering(ctx, leaseGrace)
+	defer stop()
+	asking, stop = context.WithTimeout(asking, answerWithin)
 	defer stop()
 	images, err := w.API.LeaseImages(asking, spi.FullImage, spi.WorkRequest{
 		Series: spi.Series{
@@ -456,7 +462,7 @@ func (w *Worker) put(ctx context.Context, log *slog.Logger, photo spi.Image, ins
 		return
 	}
 	sent := time.Now()
-	err = w.settle(ctx, log, func() error {
+	err = w.settle(ctx, log, func(ctx context.Context) error {
 		_, err := w.API.PutAnnotations(ctx, document)
 		return err
 	})
@@ -494,7 +500,7 @@ func (w *Worker) tell(ctx context.Context, log *slog.Logger, report spi.FailureR
 	for _, photo := range photos {
 		report.ImageKey = spi.ImageKey{Device: photo.Device, Datetime: photo.Datetime}
 		// one by one: of several, those after one that was deleted meanwhile would be left out
-		err := w.settle(ctx, log, func() error {
+		err := w.settle(ctx, log, func(ctx context.Context) error {
 			_, err := w.API.ReportFailures(ctx, report)
 			return err
 		})
@@ -509,9 +515,14 @@ func (w *Worker) tell(ctx context.Context, log *slog.Logger, report spi.FailureR
 
 // settle asks the API until it answers, for good or bad, or ctx ends. A wrong password counts as away: an operator is about to
 // mend it.
-func (w *Worker) settle(ctx context.Context, log *slog.Logger, ask func() error) error {
+func (w *Worker) settle(ctx context.Context, log *slog.Logger, ask func(context.Context) error) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		err := ask()
+		asking, stop := context.WithTimeout(ctx, answerWithin)
+		defer stop()
+		err := ask(asking)
+		if err != nil && asking.Err() != nil && ctx.Err() == nil {
+			err = spi.Wrap(spi.CodeUnavailable, err, "the API took longer than %v", answerWithin)
+		}
 		w.heard(err)
 		if err == nil {
 			return struct{}{}, nil

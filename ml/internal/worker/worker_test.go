@@ -50,13 +50,14 @@ type site struct {
 	order    []string // of the downloads
 
 	api   func(call string) error // makes calls fail; nil: none
+	hangs map[string]int          // how many calls of a kind get no answer
 	store func() int              // gives another status than 200; nil: none
 	bad   map[string]int          // statuses of some objects, by path
 }
 
 // newSite gives one with n photographs, a minute apart.
 func newSite(n int) *site {
-	s := &site{objects: map[string][]byte{}}
+	s := &site{objects: map[string][]byte{}, hangs: map[string]int{}}
 	for i := n - 1; i >= 0; i-- {
 		data := spitest.Picture(spitest.Photo{Width: 32 + i, Height: 24, Seed: uint64(i)})
 		s.add(fmt.Sprintf("%08x", i), data)
@@ -79,7 +80,22 @@ func (s *site) fails(call string) error {
 	return s.api(call)
 }
 
+// answers waits for the context's end in calls that hang.
+func (s *site) answers(ctx context.Context, call string) error {
+	s.mu.Lock()
+	s.hangs[call]--
+	hangs := s.hangs[call] >= 0
+	s.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+	}
+	return ctx.Err()
+}
+
 func (s *site) LeaseImages(ctx context.Context, what spi.What, requests ...spi.WorkRequest) ([]spi.Image, error) {
+	if err := s.answers(ctx, "lease"); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.fails("lease"); err != nil {
@@ -95,7 +111,10 @@ func (s *site) LeaseImages(ctx context.Context, what spi.What, requests ...spi.W
 	return leased, nil
 }
 
-func (s *site) PutAnnotations(_ context.Context, documents ...json.RawMessage) ([]spi.Annotation, error) {
+func (s *site) PutAnnotations(ctx context.Context, documents ...json.RawMessage) ([]spi.Annotation, error) {
+	if err := s.answers(ctx, "put"); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.fails("put"); err != nil {
@@ -124,7 +143,10 @@ func (s *site) ReportFailures(_ context.Context, failures ...spi.FailureReport) 
 	return nil, nil
 }
 
-func (s *site) GetBacklog(context.Context, ...string) ([]spi.Backlog, error) {
+func (s *site) GetBacklog(ctx context.Context, _ ...string) ([]spi.Backlog, error) {
+	if err := s.answers(ctx, "backlog"); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return []spi.Backlog{{AlgoName: worker.AlgoName, Waiting: int64(len(s.waiting))}}, s.fails("backlog")
@@ -345,6 +367,20 @@ func TestNothingIsLostWhileTheAPIIsAway(t *testing.T) {
 			if err := w.Ping(t.Context()); err != nil {
 				t.Errorf("it is there again, and the worker says %v", err)
 			}
+		})
+	}
+}
+
+func TestAnAPIThatNeverAnswersIsAskedAgain(t *testing.T) {
+	for _, call := range []string{"backlog", "lease", "put"} {
+		t.Run(call, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(10)
+				s.hangs[call] = 2
+				run(t, s, 2, 40*time.Minute, slowly(4*time.Second))
+				same(t, "put", 10, len(s.put))
+				same(t, "failures", 0, len(s.reported))
+			})
 		})
 	}
 }
