@@ -8,12 +8,10 @@ import { Empty, IconButton } from '../../ui/page'
 import { kindNames } from './condition'
 import { imagesOf } from './links'
 import { Mark, Shape } from './mark'
-import { apart, clusters, formatPlace, joinDateLine, lines, moved, parsePlace, placeOf, project, scaleOf, spotsOf, zoomed, type Cluster, type Place, type Size, type Spot } from './place'
+import { apart, clusters, formatPlace, joinDateLine, lines, moved, namesOf, parsePlace, placeOf, project, scaleOf, spotsOf, zoomed, type Cluster, type Name, type Place, type Size, type Spot } from './place'
 import type { Row } from './row'
 
 const HEIGHT = 440
-/** Names are written where there are no more of them. */
-const NAMED = 60
 
 export function DeviceMap({ rows }: { rows: readonly Row[] }) {
   const view = useView()
@@ -40,6 +38,7 @@ export function DeviceMap({ rows }: { rows: readonly Row[] }) {
   const place = parsePlace(view.extra['at']) ?? whole
   const show = (p: Place) => setExtra({ at: formatPlace(p) })
   const found = size.width > 0 ? clusters(spots, place, size) : []
+  const names = namesOf(found, size)
   const chosen = found.find((c) => c.spots.some((s) => s.device === view.extra['on'])) ?? null
 
   function keys(e: KeyboardEvent) {
@@ -73,8 +72,8 @@ export function DeviceMap({ rows }: { rows: readonly Row[] }) {
           onPointerCancel={() => setDrag(null)}
         >
           <Ground place={place} size={size} />
-          {found.map((c) => (
-            <Marker key={c.spots[0]?.device} cluster={c} named={found.length > NAMED ? null : c.x > size.width - 100 ? 'before' : 'after'} chosen={c === chosen} onOpen={() => setExtra({ on: c.spots[0]?.device ?? null })} />
+          {found.map((c, i) => (
+            <Marker key={c.spots[0]?.device} cluster={c} name={names[i] ?? null} chosen={c === chosen} onOpen={() => setExtra({ on: c.spots[0]?.device ?? null })} />
           ))}
           <Scale place={place} size={size} />
         </svg>
@@ -145,12 +144,11 @@ function Scale({ place, size }: { place: Place; size: Size }) {
   )
 }
 
-function Marker({ cluster, named, chosen, onOpen }: { cluster: Cluster; named: 'before' | 'after' | null; chosen: boolean; onOpen: () => void }) {
+function Marker({ cluster, name, chosen, onOpen }: { cluster: Cluster; name: Name | null; chosen: boolean; onOpen: () => void }) {
   const [first] = cluster.spots
   if (!first) return null
   const n = cluster.spots.length
-  const name = n === 1 ? first.device : `${first.device} +${n - 1}`
-  const text = `${name}, ${kindNames[first.kind].toLowerCase()}${n === 1 ? '' : `, ${count(n, 'device')} here`}`
+  const text = `${first.device}${n === 1 ? '' : ` +${n - 1}`}, ${kindNames[first.kind].toLowerCase()}${n === 1 ? '' : `, ${count(n, 'device')} here`}`
   return (
     <g
       class={`cluster ${chosen ? 'chosen' : ''}`}
@@ -170,9 +168,9 @@ function Marker({ cluster, named, chosen, onOpen }: { cluster: Cluster; named: '
       <g class={`mark ${first.kind}`}>
         <Shape kind={first.kind} />
       </g>
-      {named && (
-        <text x={named === 'before' ? -12 : 12} y="4" text-anchor={named === 'before' ? 'end' : 'start'}>
-          {name}
+      {name && (
+        <text x={name.side === 'before' ? -12 : 12} y="4" text-anchor={name.side === 'before' ? 'end' : 'start'}>
+          {name.text}
         </text>
       )}
     </g>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { apart, clusters, formatPlace, joinDateLine, lines, moved, parsePlace, placeOf, project, round125, scaleOf, spotsOf, type Spot } from './place'
+import { apart, clusters, namesOf, formatPlace, joinDateLine, lines, moved, parsePlace, placeOf, project, round125, scaleOf, spotsOf, type Spot } from './place'
 
 const size = { width: 600, height: 400 }
 const spot = (device: string, lat: number, lng: number, kind: Spot['kind'] = 'well'): Spot => ({ device, lat, lng, kind })
@@ -34,6 +34,15 @@ it('devices near each other are one, where the most urgent stands; equal places 
   const wide = clusters(spots, { lat: 49, lng: -123, span: 90 }, size)
   expect(wide.map((c) => c.spots.length)).toEqual([3])
   expect(wide.map(apart)).toEqual([true])
+})
+
+describe('names beside the signs', () => {
+  const at = (x: number, y: number, ...devices: string[]) => ({ x, y, spots: devices.map((d) => spot(d, 0, 0)) })
+  const texts = (...all: ReturnType<typeof at>[]) => namesOf(all, size).map((n) => n && `${n.side} ${n.text}`)
+  it('say how many more there are', () => expect(texts(at(100, 100, '1a2b3c01', '1a2b3c02'))).toEqual(['after 1a2b3c01 +1']))
+  it('stand before a sign at the edge', () => expect(texts(at(590, 100, '1a2b3c01'))).toEqual(['before 1a2b3c01']))
+  it('do not cover each other, nor other signs', () =>
+    expect(texts(at(100, 100, '1a2b3c01'), at(140, 100, '1a2b3c02', '1a2b3c03', '1a2b3c04'), at(180, 100, '1a2b3c05'))).toEqual(['before 1a2b3c01', 'after +2', 'after 1a2b3c05']))
 })
 
 it('a drag moves what is drawn as far as the pointer went', () => {

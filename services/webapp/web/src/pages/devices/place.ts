@@ -99,6 +99,37 @@ export function clusters(spots: readonly Spot[], p: Place, size: Size, near = 30
   return all
 }
 
+export interface Name {
+  text: string
+  side: 'before' | 'after' // of the sign
+}
+
+/** Width of a letter, and of the room around a sign and a name, in pixels. */
+const LETTER = 7.3
+const ROOM = 8
+
+/**
+ * What is written beside the clusters, in their order: a device's name with how many more there are, or that number alone, or
+ * nothing, as far as no other sign or name stands there.
+ */
+export function namesOf(all: readonly Cluster[], { width }: Size): (Name | null)[] {
+  const taken: [number, number, number][] = all.map((c) => [c.x - ROOM, c.x + ROOM, c.y]) // from, to, and the line
+  return all.map((c, own) => {
+    const more = c.spots.length > 1 ? `+${c.spots.length - 1}` : ''
+    for (const text of [`${c.spots[0]?.device ?? ''} ${more}`.trim(), more]) {
+      const long = text.length * LETTER
+      for (const side of ['after', 'before'] as const) {
+        const from = side === 'after' ? c.x + ROOM + 2 : c.x - ROOM - 2 - long
+        const free = text !== '' && from >= 0 && from + long <= width && taken.every(([a, b, y], i) => i === own || Math.abs(y - c.y) > 2 * ROOM || b < from || a > from + long)
+        if (!free) continue
+        taken.push([from, from + long, c.y])
+        return { text, side }
+      }
+    }
+    return null
+  })
+}
+
 /** Whether zooming in could draw them apart. */
 export function apart(c: Cluster): boolean {
   const [first] = c.spots
