@@ -40,6 +40,7 @@ func TestASilentDeviceStandsFirstAndTheOrderIsInTheAddress(t *testing.T) {
 		t.Errorf("by name they stand as %v, want %v", got, want)
 	}
 	b.press(`.choice button`, `Silent`)
+	b.waitFor(`location.search.includes('show=silent')`)
 	b.do(chromedp.Reload())
 	b.waitFor(`document.querySelectorAll('.devices tbody tr').length === 1`)
 	if got := eval[[]string](b, rowsOfDevices); !slices.Equal(got, []string{fellOff}) {

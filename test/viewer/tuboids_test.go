@@ -62,6 +62,7 @@ func TestTuboidsShowTheirShotsOneAfterTheOther(t *testing.T) {
 	}
 
 	// the same address shows the same shot
+	b.waitFor(`location.search.includes('shot=5')`)
 	b.do(chromedp.Reload())
 	shows(4)
 	if got := eval[string](b, `document.querySelector('.facts').innerText`); !strings.Contains(got, "Diptera") || !strings.Contains(got, "sticky-pi-itc") || !strings.Contains(got, names[1]) {
