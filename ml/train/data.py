@@ -250,9 +250,9 @@ def colour(image, rng):
     if rng.random() < 0.8:
         image = image * np.exp(rng.normal(0, 0.10, 3)).astype(np.float32)
     if rng.random() < 0.8:
-        # Much haze, a little of the contrary: on some cards the darkest insect is half as bright as the card.
+        # Some haze, though not more than show() leaves: how dark a thing is tells insects from pale remains.
         mean = image.mean((0, 1))
-        image = (image - mean) * np.float32(np.exp(rng.uniform(np.log(0.3), np.log(1.35)))) + mean + np.float32(rng.normal(0, 0.06))
+        image = (image - mean) * np.float32(np.exp(rng.uniform(np.log(0.6), np.log(1.35)))) + mean + np.float32(rng.normal(0, 0.06))
     if rng.random() < 0.6:
         grey = image.mean(2, keepdims=True)
         image = grey + (image - grey) * np.float32(rng.uniform(0.5, 1.7))
