@@ -1,6 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { DAY, parseTime } from '../lib/time'
-import { formatView, imageName, parseImage, parseView, rangeOf, type View } from './view'
+import { formatView, go, imageName, parseImage, parseView, rangeOf, view, type View } from './view'
 
 const blank: View = { path: '/images', range: null, devices: [], zoom: null, image: null, extra: {} }
 
@@ -32,6 +32,44 @@ describe('the address', () => {
 
 it.each(['//evil.example.net', '//evil.example.net/', '///evil.example.net'])('%s stays an address of this host', (path) => {
   expect(new URL(formatView(parseView(path, '')), 'http://host').host).toBe('host')
+})
+
+describe('the address of what changes often', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+    vi.unstubAllGlobals()
+  })
+
+  it('is written less often than browsers refuse, and at last as it is', () => {
+    vi.useFakeTimers()
+    const history = { replaceState: vi.fn(), pushState: vi.fn() }
+    vi.stubGlobal('history', history)
+    vi.stubGlobal('window', globalThis)
+    for (let i = 0; i < 30 * 60; i++) {
+      go({ extra: { at: String(i) } }, { replace: true })
+      vi.advanceTimersByTime(1000 / 60)
+    }
+    expect(view.value.extra).toEqual({ at: '1799' })
+    vi.advanceTimersByTime(1000)
+    expect(history.replaceState.mock.calls.length).toBeLessThan(100)
+    expect(history.replaceState.mock.lastCall).toEqual([null, '', '/?at=1799'])
+  })
+
+  it('is not lost where another one follows', () => {
+    vi.useFakeTimers()
+    vi.setSystemTime(Date.now() + 3600_000)
+    const history = { replaceState: vi.fn(), pushState: vi.fn() }
+    vi.stubGlobal('history', history)
+    vi.stubGlobal('window', globalThis)
+    go({ extra: { at: 'first' } }, { replace: true })
+    expect(history.replaceState.mock.lastCall).toEqual([null, '', '/?at=first'])
+    for (let i = 0; i < 50; i++) go({ extra: { at: String(i) } }, { replace: true })
+    expect(history.replaceState.mock.lastCall).not.toEqual([null, '', '/?at=49'])
+    go({ path: '/data', extra: {} })
+    vi.advanceTimersByTime(1000)
+    expect(history.replaceState.mock.lastCall).toEqual([null, '', '/?at=49'])
+    expect(history.pushState.mock.calls).toEqual([[null, '', '/data']])
+  })
 })
 
 describe('the range', () => {

@@ -83,8 +83,37 @@ export const view = new Store<View>({ path: '/', range: null, devices: [], zoom:
 
 /** Begins to follow the address. */
 export function followAddress(): void {
-  const read = () => view.set(parseView(location.pathname, location.search))
   addEventListener('popstate', read)
+  read()
+}
+
+function read(): void {
+  clearTimeout(later)
+  later = 0
+  view.set(parseView(location.pathname, location.search))
+}
+
+/** Browsers let a page write its address some three times a second (Safari: 100 times in 30 s) and refuse more: after the
+ * first AT_ONCE times, what a finger drags is written now and then, and where it comes to rest. In milliseconds. */
+const WRITE_EVERY = 400
+const AT_ONCE = 15
+let later = 0 // the timer of what is still to be written
+let written = 0 // when that was last done
+let saved = 0 // milliseconds in which it was not
+
+function write(): void {
+  clearTimeout(later)
+  later = 0
+  const now = Date.now()
+  saved = Math.min(saved + Math.max(0, now - written), AT_ONCE * WRITE_EVERY) - WRITE_EVERY
+  written = now
+  history.replaceState(null, '', formatView(view.value))
+}
+
+/** Goes to an address of ours as a link does. */
+export function visit(address: string): void {
+  if (later) write()
+  history.pushState(null, '', address)
   read()
 }
 
@@ -93,9 +122,15 @@ export function go(change: Partial<View>, { replace = false } = {}): void {
   const next = { ...view.value, ...change }
   const address = formatView(next)
   if (address === formatView(view.value)) return
-  if (replace) history.replaceState(null, '', address)
-  else history.pushState(null, '', address)
+  if (!replace) {
+    if (later) write()
+    history.pushState(null, '', address)
+  }
   view.set(next)
+  if (!replace || later) return
+  const soon = WRITE_EVERY - saved - Math.max(0, Date.now() - written)
+  if (soon > 0) later = window.setTimeout(write, soon)
+  else write()
 }
 
 /** Changes parameters of this page alone; null takes one away. */

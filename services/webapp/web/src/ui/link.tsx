@@ -1,11 +1,11 @@
 import type { ComponentChildren } from 'preact'
+import { visit } from '../state/view'
 
 /** Follows a link of our own without loading the page anew. */
 export function follow(e: MouseEvent & { currentTarget: HTMLAnchorElement }): void {
   if (e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return
   e.preventDefault()
-  history.pushState(null, '', e.currentTarget.href)
-  dispatchEvent(new PopStateEvent('popstate'))
+  visit(e.currentTarget.href)
 }
 
 /** A link to another view. */
