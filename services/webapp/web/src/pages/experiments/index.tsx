@@ -32,7 +32,7 @@ export default function ExperimentsPage() {
 
   if (known && wanted !== undefined) {
     return project ? (
-      <ProjectView key={project.id} project={project} known={known} changes={changes} onChange={changed} />
+      <ProjectView key={project.id} project={project} known={known} onChange={changed} />
     ) : (
       <>
         <PageHead title="Experiments" />

@@ -26,12 +26,12 @@ type Asked = 'row' | 'member' | 'delete' | { leave: Permission } | null
 interface Props {
   project: Project
   known: Known
-  changes: number
   onChange: () => void
 }
 
-export function ProjectView({ project, known, changes, onChange }: Props) {
-  const { rows, error } = useRows(project.id, changes)
+export function ProjectView({ project, known, onChange }: Props) {
+  const [added, setAdded] = useState(0)
+  const { rows, error } = useRows(project.id, added)
   const [asked, ask] = useState<Asked>(null)
   const level = levelOf(known.me, project.id, known.permissions)
   const all = rows && imagesOf(rows)
@@ -68,7 +68,7 @@ export function ProjectView({ project, known, changes, onChange }: Props) {
             </button>
           )}
         </div>
-        {error && <ErrorBox error={error} retry={onChange} />}
+        {error && <ErrorBox error={error} retry={() => setAdded(added + 1)} />}
         {!rows && !error && <Busy what="Loading the series…" />}
         {rows?.length === 0 && <Empty>No series yet: a series is a device, from when to when.</Empty>}
         {rows && rows.length > 0 && <Rows rows={rows} />}
@@ -76,7 +76,7 @@ export function ProjectView({ project, known, changes, onChange }: Props) {
 
       <Members project={project} known={known} level={level} onAdd={() => ask('member')} onLeave={(p) => ask({ leave: p })} onChange={onChange} />
 
-      {asked === 'row' && <AddRow project={project} columns={columnsOf(rows ?? [])} onClose={close} onDone={onChange} />}
+      {asked === 'row' && <AddRow project={project} columns={columnsOf(rows ?? [])} onClose={close} onDone={() => setAdded(added + 1)} />}
       {asked === 'member' && <AddMember project={project} known={known} onClose={close} onDone={onChange} />}
       {asked === 'delete' && <DeleteProject project={project} rows={rows} onClose={close} onDone={onChange} />}
       {asked !== null && typeof asked === 'object' && (
