@@ -210,6 +210,3 @@ func (b *tab) pointAtImage() (x, y float64) {
 	b.Fatal("there is no image on the first chart")
 	return 0, 0
 }
-
-// quote writes a text as one of JavaScript.
-func quote(s string) string { return "`" + s + "`" }
