@@ -4,9 +4,11 @@ import (
 	"compress/gzip"
 	"encoding/csv"
 	"fmt"
+	"iter"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -23,7 +25,10 @@ var columns = []string{
 // maxDevices bounds how many devices one table may name.
 const maxDevices = 1000
 
-// export streams the metadata of the images in scope as a compressed table: a device at a time, in bounded memory. Query:
+// pieceImages bounds how many images' annotations are held at a time, but for a day that has more.
+const pieceImages = 20_000
+
+// export streams the metadata of the images in scope as a compressed table: some days of a device at a time, in bounded memory. Query:
 // start (included), end (excluded), and device, any number of times; all devices where there is none. A table that is cut
 // short ends without gzip's end, and so shows it.
 func (u *ui) export(c *gin.Context, s session.Session) error {
@@ -55,11 +60,14 @@ func (u *ui) export(c *gin.Context, s session.Session) error {
 	table := csv.NewWriter(gz)
 	err = table.Write(columns)
 	for _, state := range states {
-		if err != nil {
-			break
+		if state.Images == 0 { // its days are whole ones: there may be fewer in the range itself
+			continue
 		}
-		if state.Images > 0 { // its days are whole ones: there may be fewer in the range itself
-			err = u.exportDevice(c, client, table, spi.Series{Device: state.Device, Start: start, End: end})
+		for piece := range pieces(start.Time, end.Time, state.ImagesPerDay, pieceImages) {
+			if err == nil {
+				piece.Device = state.Device
+				err = u.exportPiece(c, client, table, piece)
+			}
 		}
 	}
 	table.Flush()
@@ -88,7 +96,26 @@ func rangeOf(c *gin.Context) (start, end spi.Datetime, err error) {
 	return start, end, nil
 }
 
-func (u *ui) exportDevice(c *gin.Context, client *spi.Client, table *csv.Writer, series spi.Series) error {
+// pieces cuts a range at midnights, so that none of its pieces has more than so many images, but for a day that has more.
+// perDay are the images of each UTC day of the range.
+func pieces(start, end time.Time, perDay []int, most int) iter.Seq[spi.Series] {
+	return func(yield func(spi.Series) bool) {
+		from, held := start, 0
+		for i, images := range perDay {
+			midnight := start.UTC().Truncate(24*time.Hour).AddDate(0, 0, i)
+			if held > 0 && held+images > most {
+				if !yield(spi.Series{Start: spi.Datetime{Time: from}, End: spi.Datetime{Time: midnight}}) {
+					return
+				}
+				from, held = midnight, 0
+			}
+			held += images
+		}
+		yield(spi.Series{Start: spi.Datetime{Time: from}, End: spi.Datetime{Time: end}})
+	}
+}
+
+func (u *ui) exportPiece(c *gin.Context, client *spi.Client, table *csv.Writer, series spi.Series) error {
 	ctx := c.Request.Context()
 	insects := map[int64]newest{}
 	for a, err := range client.GetAnnotationSeries(ctx, spi.AnnotationRows, series) {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -22,13 +21,6 @@ const maxLogIn = 4 << 10
 
 // logInWithin bounds the API's part of a log-in.
 const logInWithin = 30 * time.Second
-
-// The roles, as the page is told.
-const (
-	readOnly  = "read-only"
-	readWrite = "read-write"
-	admin     = "admin"
-)
 
 // sessionReply is what the page knows of its session. Without one, User is nil.
 type sessionReply struct {
@@ -134,35 +126,11 @@ func (u *ui) begin(c *gin.Context) (session.Session, error) {
 		}
 		return session.Session{}, err
 	}
-	name, role, err := whoIs(ctx, client, body.Username)
+	me, err := client.GetMe(ctx)
 	if err != nil {
 		return session.Session{}, err
 	}
-	return u.Sessions.Start(name, role, token.Token, time.Unix(token.Expiration, 0)), nil
-}
-
-// whoIs asks what the user may do, by asking for what needs the role: the API has no endpoint for oneself.
-func whoIs(ctx context.Context, client *spi.Client, typed string) (name, role string, err error) {
-	users, err := client.GetUsers(ctx)
-	if err == nil {
-		for _, user := range users {
-			if strings.EqualFold(user.Username, typed) {
-				return user.Username, admin, nil
-			}
-		}
-		return typed, admin, nil
-	}
-	if spi.CodeOf(err) != spi.CodeForbidden {
-		return "", "", err
-	}
-	_, err = client.PutLabels(ctx) // none: it only asks whether one may
-	switch {
-	case err == nil:
-		return typed, readWrite, nil
-	case spi.CodeOf(err) == spi.CodeForbidden:
-		return typed, readOnly, nil
-	}
-	return "", "", err
+	return u.Sessions.Start(me.Username, me.Role, token.Token, time.Unix(token.Expiration, 0)), nil
 }
 
 func (u *ui) logOut(c *gin.Context, s session.Session) error {

@@ -62,12 +62,10 @@ func newUpstream(t *testing.T) *upstream {
 			refuse(429, "rate_limited", "too many failed log-ins: wait 7 s")
 		case r.URL.Path == "/get_token":
 			refuse(401, "unauthorized", "wrong")
-		case r.URL.Path == "/get_users" && u.role == "admin":
-			fmt.Fprint(w, `[{"id":1,"username":"Anna","is_admin":true,"can_write":true,"datetime_created":"2020-01-01T00:00:00Z"}]`)
-		case r.URL.Path == "/get_users", r.URL.Path == "/put_itc_labels" && u.role == "read-only":
+		case r.URL.Path == "/v2/me":
+			fmt.Fprintf(w, `{"id":1,"role":%q,"username":"Anna"}`, u.role)
+		case r.URL.Path == "/get_users" && u.role != "admin":
 			refuse(403, "forbidden", "not you")
-		case r.URL.Path == "/put_itc_labels":
-			fmt.Fprint(w, `[]`)
 		case u.reply != nil:
 			u.reply(w, r)
 		default:
@@ -549,6 +547,45 @@ func TestTheTableHoldsTheImagesInScope(t *testing.T) {
 		if w := v.ask(http.MethodGet, "/data.csv.gz"+query, ""); w.Code != 400 {
 			t.Errorf("%q: %d", query, w.Code)
 		}
+	}
+}
+
+func TestATableOfManyImagesIsAskedForInPieces(t *testing.T) {
+	api := newUpstream(t)
+	var mu sync.Mutex
+	var asked []string
+	api.reply = func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/v2/devices":
+			fmt.Fprint(w, `[{"device":"a","images":65000,"images_per_day":[9000,11000,1,25000,0,19999],"last_datetime":"2020-06-20T21:33:24Z"}]`)
+		case "/get_image_series/metadata":
+			var series []spi.Series
+			_, body := api.last()
+			if err := json.Unmarshal([]byte(body), &series); err != nil || len(series) != 1 {
+				t.Errorf("%s: %v", body, err)
+				return
+			}
+			mu.Lock()
+			asked = append(asked, series[0].Start.UTC().Format(time.DateTime)+" "+series[0].End.UTC().Format(time.DateTime))
+			mu.Unlock()
+			fmt.Fprint(w, `[]`)
+		default:
+			fmt.Fprint(w, `[]`)
+		}
+	}
+	v := newViewer(t, api, true)
+	v.logIn()
+	if w := v.ask(http.MethodGet, "/data.csv.gz?start=2020-06-20T06:30:00Z&end=2020-06-25T18:00:00Z", ""); w.Code != 200 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	want := []string{
+		"2020-06-20 06:30:00 2020-06-22 00:00:00",
+		"2020-06-22 00:00:00 2020-06-23 00:00:00",
+		"2020-06-23 00:00:00 2020-06-24 00:00:00", // a day alone, though it has more
+		"2020-06-24 00:00:00 2020-06-25 18:00:00",
+	}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Error(diff)
 	}
 }
 
