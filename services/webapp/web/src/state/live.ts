@@ -4,7 +4,7 @@ import { parseTime } from '../lib/time'
 import { request } from '../api/http'
 import { pause } from '../lib/pause'
 import { Store } from '../lib/store'
-import { refresh } from './scope'
+import { refresh, refreshArrived } from './scope'
 import { openSession, session } from './session'
 import { rangeOf, view } from './view'
 
@@ -20,16 +20,20 @@ let user = '' // whose stream it is
 let missed = false // there was a time without a stream
 let failures = 0
 let timer = 0
+let whole = false // what is gathered may concern anything, and not images and annotations alone
 let last = 0
 
-function arrived(): void {
+function arrived(anything: boolean): void {
+  whole ||= anything
   if (timer) return
   const wait = Math.max(GATHER, last + PAUSE - Date.now())
   timer = window.setTimeout(() => {
     timer = 0
     if (document.hidden) return // the stream begins anew once somebody looks
     last = Date.now()
-    refresh()
+    if (whole) refresh()
+    else refreshArrived()
+    whole = false
   }, wait)
 }
 
@@ -44,7 +48,7 @@ function take(e: MessageEvent<string>): void {
   const [start, end] = rangeOf(view.value)
   const { devices } = view.value
   const chosen = devices.length === 0 || devices.some((d) => d.toLowerCase() === String(event.device).toLowerCase())
-  if (chosen && t >= start && t < end) arrived()
+  if (chosen && t >= start && t < end) arrived(false)
 }
 
 /** One stream while somebody is logged in and looks at the page: without HTTP/2, browsers keep six connections to a server,
@@ -63,12 +67,12 @@ function connect(): void {
   mine.addEventListener('open', () => {
     live.set('on')
     failures = 0
-    if (missed) arrived()
+    if (missed) arrived(true)
     missed = false
   })
   mine.addEventListener('image', take)
   mine.addEventListener('annotation', take)
-  mine.addEventListener('reset', arrived)
+  mine.addEventListener('reset', () => arrived(true))
   mine.addEventListener('error', () => {
     if (stream !== mine) return
     live.set('off')

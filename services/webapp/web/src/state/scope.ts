@@ -1,5 +1,6 @@
 // The devices and the number of images of the range: what the header counts, and what the chooser of devices lists. Pages
 // that need a device's state (GET /v2/devices) take it from here.
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { api, ApiError, isAbort } from '../api/http'
 import type { DeviceState } from '../api/types'
 import { pause } from '../lib/pause'
@@ -20,9 +21,39 @@ export const scopeError = new Store<ApiError | null>(null)
 export const loading = new Store(false)
 /** Grows when everything should be asked for again. */
 export const refreshes = new Store(0)
+/** Grows likewise, but with what arrives by itself not more than once a minute: for what new images and annotations do not
+ * change at once. */
+export const slowRefreshes = new Store(0)
+
+/** In milliseconds. */
+const SLOW = 60_000
+let slowAt = -Infinity
 
 export function refresh(): void {
+  slowAt = Date.now()
+  slowRefreshes.set(slowRefreshes.value + 1)
   refreshes.set(refreshes.value + 1)
+}
+
+/** New images or annotations have arrived. */
+export function refreshArrived(): void {
+  if (Date.now() - slowAt >= SLOW) refresh()
+  else refreshes.set(refreshes.value + 1)
+}
+
+/** Grows with a refresh after a failure: what could not be loaded is asked for again. */
+export function useAgain(failed: boolean): number {
+  const [again, set] = useState(0)
+  const last = useRef(failed)
+  last.current = failed
+  useEffect(
+    () =>
+      refreshes.follow(() => {
+        if (last.current) set((n) => n + 1)
+      }),
+    [],
+  )
+  return again
 }
 
 let asked = ''

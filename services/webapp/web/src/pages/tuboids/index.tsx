@@ -8,7 +8,7 @@ import { Link } from '../../ui/link'
 import { Busy, Empty, ErrorBox, IconButton, PageHead } from '../../ui/page'
 import { When } from '../../ui/when'
 import { useData, useLabels, useTuboids } from './load'
-import { holds, nameOf, newestFirst, seriesSpan } from './names'
+import { holds, nameOf, newestFirst, seriesSpan, withoutLabels } from './names'
 import { Tile } from './tile'
 import { TuboidView } from './view'
 
@@ -42,6 +42,11 @@ export default function TuboidsPage() {
   const shown = useMemo(() => found.slice((page - 1) * PER_PAGE, page * PER_PAGE), [found, page])
   const here = useLabels(shown)
   const open = view.extra['tuboid']
+  const labelsError = all.error ?? here.error
+  const retryLabels = () => {
+    all.retry()
+    here.retry()
+  }
 
   return (
     <>
@@ -50,6 +55,7 @@ export default function TuboidsPage() {
         <span class="grow" />
       </PageHead>
       {error && <ErrorBox error={error} retry={retry} />}
+      {!error && labelsError && <ErrorBox error={withoutLabels(labelsError)} retry={retryLabels} />}
       {!tuboids && !error && <Busy what="Loading the tuboids…" />}
       {tuboids?.length === 0 && <Empty>No series of tuboids lies in this range. Choose another one, or other devices, above.</Empty>}
       {tuboids && tuboids.length > 0 && (
@@ -66,7 +72,7 @@ export default function TuboidsPage() {
               </select>
             </label>
             <input type="search" placeholder="Find a label" aria-label="Find a label" value={text} onInput={(e) => setExtra({ label: e.currentTarget.value || null, page: null })} />
-            {text && !all.done && <Busy what="Loading the labels…" />}
+            {text && !all.done && !all.error && <Busy what="Loading the labels…" />}
             <span class="grow" />
             {pages > 1 && <Pages page={page} pages={pages} />}
           </div>
@@ -99,14 +105,14 @@ function Pages({ page, pages }: { page: number; pages: number }) {
 
 function Card({ tuboid: t, labels }: { tuboid: Tuboid; labels: readonly Label[] | null }) {
   const view = useView()
-  const { data } = useData(t.tuboid_id, seriesSpan(t))
+  const { data, error } = useData(t.tuboid_id, seriesSpan(t))
   const first = labels && newestFirst(labels)[0]
   const [from, to] = [parseTime(t.start_datetime), parseTime(t.end_datetime)]
   const href = formatView({ ...view, extra: { ...view.extra, tuboid: t.tuboid_id } })
   return (
     <li>
       <Link class="tuboid" href={href}>
-        {data ? <Tile url={data.tuboid} shots={t.n_shots} shot={0} label="" /> : <span class="tile" />}
+        {data ? <Tile url={data.tuboid} shots={t.n_shots} shot={0} label="" /> : <span class="tile">{error && <span class="no-picture">The picture could not be loaded.</span>}</span>}
         <strong class={first ? '' : 'muted'}>{first ? nameOf(first) : labels ? 'Not identified' : '…'}</strong>
         <span class="muted">
           <code>{t.device_series}</code> · {String(t.id_in_series).padStart(4, '0')}

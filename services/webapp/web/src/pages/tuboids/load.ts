@@ -4,7 +4,8 @@ import { api, ApiError, isAbort } from '../../api/http'
 import type { Label, Shot, Span, Tuboid, TuboidData } from '../../api/types'
 import { useStore } from '../../lib/store'
 import { wireTime } from '../../lib/time'
-import { refreshes } from '../../state/scope'
+import { slowRefreshes, useAgain } from '../../state/scope'
+import { noneKnown, withLabels } from './labels'
 
 /** Presigned addresses live for some days; ours are asked for again long before. In milliseconds. */
 const KEEP = 12 * 3600 * 1000
@@ -19,7 +20,8 @@ export function useTuboids(start: number, end: number, devices: readonly string[
   const [tuboids, set] = useState<Tuboid[] | null>(null)
   const [error, setError] = useState<Error | null>(null)
   const [tries, setTries] = useState(0)
-  const refreshed = useStore(refreshes)
+  const refreshed = useStore(slowRefreshes)
+  const again = useAgain(error !== null)
   const names = devices.join(',')
   useEffect(() => {
     const mine = new AbortController()
@@ -34,7 +36,7 @@ export function useTuboids(start: number, end: number, devices: readonly string[
       },
     )
     return () => mine.abort()
-  }, [start, end, names, refreshed, tries])
+  }, [start, end, names, refreshed, again, tries])
   return { tuboids, error, retry: () => setTries(tries + 1) }
 }
 
@@ -57,8 +59,10 @@ function dataOf(span: Span): Promise<Map<string, TuboidData>> {
 }
 
 /** A tuboid with its pictures. `missing`: there is none of that name. */
-export function useData(id: string, span: Span | null): { data: TuboidData | null; missing: boolean; error: Error | null } {
+export function useData(id: string, span: Span | null): { data: TuboidData | null; missing: boolean; error: Error | null; retry: () => void } {
   const [state, set] = useState<{ id: string; data: TuboidData | null; error: Error | null } | null>(null)
+  const [tries, setTries] = useState(0)
+  const again = useAgain(state !== null && state.error !== null)
   useEffect(() => {
     let mine = true
     const settle = (data: TuboidData | null, error: Error | null) => mine && set({ id, data, error })
@@ -67,38 +71,47 @@ export function useData(id: string, span: Span | null): { data: TuboidData | nul
     return () => {
       mine = false
     }
-  }, [id])
-  return state?.id === id ? { data: state.data, missing: !state.data && !state.error, error: state.error } : { data: null, missing: false, error: null }
+  }, [id, again, tries])
+  const retry = () => setTries(tries + 1)
+  return state?.id === id ? { data: state.data, missing: !state.data && !state.error, error: state.error, retry } : { data: null, missing: false, error: null, retry }
 }
 
-/** The labels of tuboids, by the tuboids' numbers; of those that are asked for as far as they are known. */
-export function useLabels(tuboids: readonly Tuboid[]): { labels: ReadonlyMap<number, Label[]>; done: boolean } {
-  const [labels, set] = useState<ReadonlyMap<number, Label[]>>(new Map())
-  const refreshed = useStore(refreshes)
-  useEffect(() => set(new Map()), [refreshed]) // they may have been given new ones
-  const wanted = tuboids.filter((t) => !labels.has(t.id))
+/** The labels of tuboids, by the tuboids' numbers; of those that are asked for as far as they are known. They are asked for
+ * again with a refresh, and those that are known stay until then. `done`: some are known of every tuboid. */
+export function useLabels(tuboids: readonly Tuboid[]): { labels: ReadonlyMap<number, readonly Label[]>; done: boolean; error: Error | null; retry: () => void } {
+  const [known, set] = useState(noneKnown)
+  const [error, setError] = useState<Error | null>(null)
+  const [tries, setTries] = useState(0)
+  const round = useStore(slowRefreshes)
+  const wanted = known.round === round ? tuboids.filter((t) => !known.asked.has(t.id)) : tuboids
+  const again = useAgain(error !== null)
   const key = `${wanted.length} ${wanted[0]?.id ?? ''} ${wanted.at(-1)?.id ?? ''}`
   useEffect(() => {
-    if (wanted.length === 0) return
+    if (wanted.length === 0) {
+      setError(null)
+      return
+    }
     const mine = new AbortController()
     const some = wanted.slice(0, BATCH)
     api<Label[]>('_get_itc_labels', { method: 'POST', body: some.map((t) => ({ tuboid_id: t.tuboid_id })), signal: mine.signal }).then(
-      (all) => {
-        const next = new Map(labels)
-        for (const t of some) next.set(t.id, [])
-        for (const l of all) next.get(l.parent_tuboid_id)?.push(l)
-        set(next)
+      (found) => {
+        set((before) => withLabels(before, round, tuboids, some, found))
+        setError(null)
       },
-      () => {}, // pictures are there all the same
+      (e: unknown) => {
+        if (!isAbort(e)) setError(fail(e)) // pictures are there all the same
+      },
     )
     return () => mine.abort()
-  }, [key, refreshed])
-  return { labels, done: wanted.length === 0 }
+  }, [key, round, again, tries])
+  return { labels: known.labels, done: tuboids.every((t) => known.labels.has(t.id)), error, retry: () => setTries(tries + 1) }
 }
 
 /** When a tuboid's shots were taken, and where; null: not known (yet). */
-export function useShots(id: string): { shots: Shot[] | null; error: Error | null } {
+export function useShots(id: string): { shots: Shot[] | null; error: Error | null; retry: () => void } {
   const [state, set] = useState<{ id: string; shots: Shot[] | null; error: Error | null } | null>(null)
+  const [tries, setTries] = useState(0)
+  const again = useAgain(state !== null && state.error !== null)
   useEffect(() => {
     const mine = new AbortController()
     api<Shot[]>(`v2/tuboid_shots?tuboid_id=${encodeURIComponent(id)}`, { signal: mine.signal }).then(
@@ -108,6 +121,7 @@ export function useShots(id: string): { shots: Shot[] | null; error: Error | nul
       },
     )
     return () => mine.abort()
-  }, [id])
-  return state?.id === id ? state : { shots: null, error: null }
+  }, [id, again, tries])
+  const retry = () => setTries(tries + 1)
+  return state?.id === id ? { shots: state.shots, error: state.error, retry } : { shots: null, error: null, retry }
 }

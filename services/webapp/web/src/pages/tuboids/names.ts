@@ -28,6 +28,11 @@ export function newestFirst(labels: readonly Label[]): Label[] {
   return [...labels].sort((a, b) => stamp(b.algo_version) - stamp(a.algo_version) || b.id - a.id)
 }
 
+/** That the labels could not be loaded, and why. */
+export function withoutLabels(e: Error): Error {
+  return new Error(`The labels could not be loaded. ${e.message}`)
+}
+
 /** Whether a label holds a text in any of its names. */
 export function holds(l: Label, text: string): boolean {
   const t = text.toLowerCase()

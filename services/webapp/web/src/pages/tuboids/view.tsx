@@ -11,7 +11,7 @@ import { Link } from '../../ui/link'
 import { ErrorBox, IconButton } from '../../ui/page'
 import { When } from '../../ui/when'
 import { useData, useLabels, useShots } from './load'
-import { nameOf, newestFirst, spanOf } from './names'
+import { nameOf, newestFirst, spanOf, withoutLabels } from './names'
 import { Tile } from './tile'
 
 /** The time from shot to shot at speed 1, in milliseconds. */
@@ -23,7 +23,7 @@ const MOST_SMALL = 150
 const TILE = 224
 
 export function TuboidView({ id, others }: { id: string; others: readonly Tuboid[] }) {
-  const { data, missing, error } = useData(id, spanOf(id))
+  const { data, missing, error, retry } = useData(id, spanOf(id))
   const at = others.findIndex((t) => t.tuboid_id.toLowerCase() === id.toLowerCase())
   const before = at > 0 ? others[at - 1] : undefined
   const after = at >= 0 ? others[at + 1] : undefined
@@ -89,7 +89,7 @@ export function TuboidView({ id, others }: { id: string; others: readonly Tuboid
         <IconButton icon="right" label="Next tuboid (page down)" disabled={!after} onClick={() => open(after)} />
         <IconButton icon="close" label="Close (Esc)" onClick={close} />
       </div>
-      {error && <ErrorBox error={error} />}
+      {error && <ErrorBox error={error} retry={retry} />}
       {missing && <ErrorBox error={new Error('There is no such tuboid (any more).')} />}
       {data && (
         <Shots
@@ -122,8 +122,8 @@ export function TuboidView({ id, others }: { id: string; others: readonly Tuboid
 }
 
 function Shots({ tuboid: t, shot, controls, onShot }: { tuboid: TuboidData; shot: number; controls: ComponentChildren; onShot: (i: number) => void }) {
-  const { shots, error } = useShots(t.tuboid_id)
-  const { labels } = useLabels([t])
+  const { shots, error, retry } = useShots(t.tuboid_id)
+  const { labels, error: labelsError, retry: retryLabels } = useLabels([t])
   const now = shots?.[shot] ?? null
   return (
     <>
@@ -139,8 +139,8 @@ function Shots({ tuboid: t, shot, controls, onShot }: { tuboid: TuboidData; shot
                 <When time={parseTime(now.datetime)} named /> <ImageLink tuboid={t} shot={now} />
               </>
             )}
-            {error && <span class="muted"> (when it was taken is not known: {error.message})</span>}
           </figcaption>
+          {error && <ErrorBox error={new Error(`When it was taken is not known. ${error.message}`)} retry={retry} />}
         </figure>
         <Context url={t.context} shot={now} />
       </div>
@@ -155,6 +155,7 @@ function Shots({ tuboid: t, shot, controls, onShot }: { tuboid: TuboidData; shot
           ))}
         </ol>
       )}
+      {labelsError && <ErrorBox error={withoutLabels(labelsError)} retry={retryLabels} />}
       <Facts tuboid={t} labels={labels.get(t.id) ?? null} />
     </>
   )
