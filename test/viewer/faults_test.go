@@ -331,6 +331,52 @@ func TestAnImageThatCouldNotBeLoadedIsLoadedOnceTheAPIIsBack(t *testing.T) {
 	}
 }
 
+// walk goes to an address of the viewer without loading the page anew.
+func (b *tab) walk(path string) {
+	b.Helper()
+	eval[bool](b, fmt.Sprintf(`(history.pushState(null, '', %q), dispatchEvent(new PopStateEvent('popstate')), true)`, path))
+}
+
+func TestWhatAPageCouldNotLoadIsLoadedOnceTheAPIIsBack(t *testing.T) {
+	s := start(t)
+	fillAll(t, s)
+	w := newWire(t, s.URL)
+	b := open(t, s, desktop)
+	b.url = remote(t, s, w.URL)
+	b.logIn("/images?"+juneRange, stack.AdminName, stack.AdminPassword)
+	const tuboids, tuboid = "/tuboids?" + tuboidRange, "/tuboids?" + tuboidRange + "&tuboid=" + realTuboid
+	list := `document.querySelectorAll('a.tuboid img').length === 2 && [...document.querySelectorAll('a.tuboid strong')].map((e) => e.innerText).sort().join() === 'Not identified,Tipulidae'`
+	shown := `document.querySelector('.card .here') !== null && document.querySelector('.facts table') !== null`
+	again := func(part string) string {
+		return fmt.Sprintf(`[...document.querySelectorAll(%q)].some((e) => e.innerText.includes('does not answer at the moment') && e.innerText.includes('Try again'))`, part)
+	}
+	images := [2]string{"/images?" + juneRange, `document.querySelector('h1') !== null && document.querySelector('main .busy') === null`}
+	for _, test := range []struct {
+		before           [2]string // an address, and what is there before the API is away
+		path, said, back string
+	}{
+		{images, "/users", again(`main > [role=alert]`), `document.querySelector('.users') !== null`},
+		{images, "/experiments", again(`main > [role=alert]`), `document.querySelector('.projects') !== null`},
+		{[2]string{"/experiments", `document.querySelector('.projects') !== null`}, "/experiments?project=1", again(`section [role=alert]`), `document.querySelector('main .table-box') !== null`},
+		{images, tuboids, again(`main > [role=alert]`), list},
+		{images, tuboid, again(`.tuboid-view > [role=alert]`), shown},
+		// its pictures' addresses are known, and neither its shots nor its labels
+		{[2]string{tuboids, list}, tuboid, again(`.tuboid-view figure [role=alert]`) + ` && ` + again(`.tuboid-view [role=alert]:has(+ .facts)`), shown},
+	} {
+		b.do(chromedp.Navigate(b.url + test.before[0]))
+		b.waitFor(test.before[1] + ` && ` + saysFine + ` && ` + isLive)
+		eval[bool](b, `window.notReloaded = true`)
+		w.sever()
+		b.walk(test.path)
+		b.waitFor(test.said)
+		w.mend()
+		b.waitFor(test.back + ` && ` + saysFine)
+		if !eval[bool](b, untouched) {
+			t.Errorf("%s was loaded anew", test.path)
+		}
+	}
+}
+
 func TestANewImageFollowsTheOneThatIsOpen(t *testing.T) {
 	s := start(t)
 	c := client(t, s)

@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { api, ApiError, isAbort } from '../../api/http'
 import type { Me, Permission, Project, ProjectSeries, User } from '../../api/types'
+import { useAgain } from '../../state/scope'
 
 const fail = (e: unknown) => (e instanceof ApiError ? e : new Error(String(e)))
 
@@ -15,6 +16,7 @@ export interface Known {
 export function useProjects(changes: number): { known: Known | null; error: Error | null } {
   const [known, set] = useState<Known | null>(null)
   const [error, setError] = useState<Error | null>(null)
+  const again = useAgain(error !== null)
   useEffect(() => {
     const mine = new AbortController()
     const post = { method: 'POST', body: [], signal: mine.signal } as const
@@ -37,13 +39,14 @@ export function useProjects(changes: number): { known: Known | null; error: Erro
       },
     )
     return () => mine.abort()
-  }, [changes])
+  }, [changes, again])
   return { known, error }
 }
 
 /** The rows of a project; null: not known yet. */
 export function useRows(project: number, changes: number): { rows: ProjectSeries[] | null; error: Error | null } {
   const [state, set] = useState<{ project: number; rows: ProjectSeries[] | null; error: Error | null }>({ project, rows: null, error: null })
+  const again = useAgain(state.error !== null)
   useEffect(() => {
     const mine = new AbortController()
     api<ProjectSeries[]>('get_project_series', { method: 'POST', body: [{ project_id: project }], signal: mine.signal }).then(
@@ -53,6 +56,6 @@ export function useRows(project: number, changes: number): { rows: ProjectSeries
       },
     )
     return () => mine.abort()
-  }, [project, changes])
+  }, [project, changes, again])
   return state.project === project ? state : { rows: null, error: null }
 }

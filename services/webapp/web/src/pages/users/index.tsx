@@ -5,6 +5,7 @@ import type { User } from '../../api/types'
 import { exactly } from '../../lib/like'
 import { formatOrder, parseOrder, sorted, turned, type Sortable } from '../../lib/order'
 import { count, parseTime } from '../../lib/time'
+import { useAgain } from '../../state/scope'
 import { useSession } from '../../state/session'
 import { setExtra, useView } from '../../state/view'
 import { FormDialog } from '../../ui/dialog'
@@ -30,6 +31,7 @@ export default function UsersPage() {
   const [users, setUsers] = useState<User[] | null>(null)
   const [error, setError] = useState<Error | null>(null)
   const [changes, setChanges] = useState(0)
+  const again = useAgain(error !== null)
   const [asked, ask] = useState<Asked>(null)
   const [done, setDone] = useState('')
 
@@ -45,7 +47,7 @@ export default function UsersPage() {
       },
     )
     return () => mine.abort()
-  }, [changes])
+  }, [changes, again])
 
   const changed = (text: string) => {
     setDone(text)
