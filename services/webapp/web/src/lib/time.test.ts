@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest'
-import { count, dayOf, nameTime, parseTime, showDuration, showTime, wireTime, zoneName } from './time'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { count, dayOf, nameTime, parseTime, showDuration, showTime, typedTime, typedZone, wireTime, zoneName } from './time'
 
 const T = Date.UTC(2020, 5, 20, 21, 33, 24) / 1000
 
@@ -36,6 +36,22 @@ describe('writing times', () => {
     expect(zoneName('utc')).toBe('UTC')
     expect(zoneName('local', T)).toMatch(/^UTC[+−]\d\d:\d\d$/)
   })
+})
+
+describe('a typed time', () => {
+  afterEach(() => vi.unstubAllEnvs())
+  it.each([
+    // a zone, what is typed, the same in UTC
+    ['utc', '2020-06-20T21:33', '2020-06-20T21:33:00Z'],
+    ['utc', '2020-06-20T21:33:24', '2020-06-20T21:33:24Z'],
+    ['local', '2020-06-20T21:33', '2020-06-20T19:33:00Z'], // summer
+    ['local', '2020-12-20T21:33', '2020-12-20T20:33:00Z'], // winter
+  ] as const)('in %s, %s, is %s', (zone, text, want) => {
+    vi.stubEnv('TZ', 'Europe/Zurich')
+    expect(wireTime(typedTime(text, zone))).toBe(want)
+  })
+  it.each(['utc', 'local'] as const)('in %s is none where the field is empty', (zone) => expect(typedTime('', zone)).toBeNaN())
+  it('has a zone without an offset', () => expect([typedZone('utc'), typedZone('local')]).toEqual(['UTC', 'local time']))
 })
 
 it.each([

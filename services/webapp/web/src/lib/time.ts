@@ -52,6 +52,17 @@ export function zoneName(zone: Zone, t = Date.now() / 1000): string {
   return `UTC${sign}${pad(Math.floor(abs / 60))}:${pad(abs % 60)}`
 }
 
+/** Seconds of a date and time as a browser's field gives them, in the zone: 2020-06-20T21:33, or with seconds. NaN for anything else. */
+export function typedTime(text: string, zone: Zone): number {
+  const full = text.length === 16 ? `${text}:00` : text
+  return zone === 'utc' ? parseTime(full) : Math.round(new Date(full).getTime() / 1000)
+}
+
+/** How the zone is called beside such a field. It names no offset: that is the typed date's own, and may not be today's. */
+export function typedZone(zone: Zone): string {
+  return zone === 'utc' ? 'UTC' : 'local time'
+}
+
 /** A length of time for people: 45 s, 12 min, 3 h, 2 days. */
 export function showDuration(seconds: number): string {
   const s = Math.abs(seconds)

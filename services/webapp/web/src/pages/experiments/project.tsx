@@ -5,7 +5,7 @@ import type { Permission, Project, ProjectSeries } from '../../api/types'
 import { exactly } from '../../lib/like'
 import { formatOrder, parseOrder, sorted, turned } from '../../lib/order'
 import { useStore } from '../../lib/store'
-import { count, parseTime, showDuration, wireTime, zoneName, type Zone } from '../../lib/time'
+import { count, parseTime, showDuration, typedTime, typedZone, wireTime } from '../../lib/time'
 import { zone } from '../../state/prefs'
 import { useScope } from '../../state/scope'
 import { setExtra, useView } from '../../state/view'
@@ -227,12 +227,6 @@ interface DialogProps {
   onDone: () => void
 }
 
-/** Seconds of a date and time as the browser's field gives them, in the zone that is shown. */
-function typedTime(text: string, now: Zone): number {
-  const full = text.length === 16 ? `${text}:00` : text
-  return now === 'utc' ? parseTime(full) : Math.round(new Date(full).getTime() / 1000)
-}
-
 function AddRow({ project, columns, onClose, onDone }: DialogProps & { columns: readonly string[] }) {
   const now = useStore(zone)
   const devices = useScope()?.devices ?? []
@@ -264,11 +258,11 @@ function AddRow({ project, columns, onClose, onDone }: DialogProps & { columns: 
         </datalist>
       </label>
       <label>
-        From ({zoneName(now)})
+        From ({typedZone(now)})
         <input name="start" type="datetime-local" required />
       </label>
       <label>
-        To ({zoneName(now)}), itself not included
+        To ({typedZone(now)}), itself not included
         <input name="end" type="datetime-local" required />
       </label>
       {columns.map((name) => (
