@@ -23,5 +23,16 @@ func TestNoPageIsWiderThanAPhone(t *testing.T) {
 			t.Errorf("%s is wider than %d pixels: %q", scene.name, phone.width, out)
 		}
 	}
+
+	// the header holds the number of images, and a large one beside the longest name of a zone too
+	b.do(chromedp.Navigate(b.url + "/devices"))
+	b.waitFor(`document.querySelector('.count')?.innerText.endsWith(' images')`)
+	b.do(chromedp.Click(`.top .zone`))
+	b.waitFor(`/UTC[+−]/.test(document.querySelector('.top .zone').innerText)`)
+	for _, n := range []string{"", "1,234,567 images"} {
+		if got := eval[string](b, `(() => { const c = document.querySelector('.count'); if ('`+n+`') c.firstChild.data = '`+n+`'; return c.innerText && c.scrollWidth <= c.clientWidth ? '' : c.innerText + ' is cut' })()`); got != "" {
+			t.Error(got)
+		}
+	}
 	b.quiet()
 }

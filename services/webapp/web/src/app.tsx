@@ -117,7 +117,12 @@ function Count() {
   const n = scope && inScope(scope.devices, view.devices).reduce((sum, d) => sum + d.images, 0)
   return (
     <span class="count" role="status">
-      {n === null ? '' : `${count(n, 'image')} in scope`}
+      {n !== null && (
+        <>
+          {count(n, 'image')}
+          <span class="only-wide"> in scope</span>
+        </>
+      )}
     </span>
   )
 }
@@ -135,7 +140,7 @@ function Live() {
 function ZoneSwitch() {
   const now = useStore(zone)
   return (
-    <button type="button" class="quiet" title="Time zone of all times shown: UTC or this computer's" onClick={() => zone.set(now === 'utc' ? 'local' : 'utc')}>
+    <button type="button" class="quiet zone" title="Time zone of all times shown: UTC or this computer's" onClick={() => zone.set(now === 'utc' ? 'local' : 'utc')}>
       <Icon name="clock" />
       <span class="sr-only">Time zone: </span>
       {zoneName(now)}
