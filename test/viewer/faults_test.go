@@ -197,11 +197,13 @@ const (
 
 func TestAnAPIThatIsAwayIsSaidAndThePageGoesOnByItself(t *testing.T) {
 	_, _, w, b := openRemote(t, "/images?"+juneRange, 2)
+	const drawn = `document.querySelector('.panel .u-over') !== null`
+	b.waitFor(drawn)
 	w.sever()
 	b.do(chromedp.Click(`button[aria-label="Refresh"]`))
 	b.waitFor(saysAway)
 	b.waitFor(`!` + isLive)
-	if !eval[bool](b, `document.querySelector('.panel .u-over') !== null`) {
+	if !eval[bool](b, drawn) {
 		t.Error("what was there is shown no more")
 	}
 	w.mend()
