@@ -138,9 +138,14 @@ func (c *composed) testDatabaseBackup(t *testing.T, photos *photographs, stored 
 		t.Errorf("fsck, an hour later: %v, %d objects left over, want %d:\n%s", err, got, 3*len(lost), out)
 	}
 	for _, file := range lost {
-		if _, err := admin.PutImage(t.Context(), file); err != nil {
-			t.Errorf("again %s: %v", file.Name, err)
-		}
+		eventually(t, time.Minute, func() error { // a machine that does much else may ask for patience
+			_, err := admin.PutImage(t.Context(), file)
+			if err != nil {
+				log, _ := exec.CommandContext(t.Context(), "docker", "logs", "--since", "1m", c.name(t, "spi_api")).CombinedOutput()
+				t.Logf("again %s: %v\n%s", file.Name, err, log)
+			}
+			return err
+		})
 	}
 	if out := c.deploy(t, "", "fsck", "--deep"); !strings.Contains(out, ": 0 faults") || strings.Contains(out, "without a row") {
 		t.Errorf("fsck once all is uploaded again:\n%s", out)
@@ -194,6 +199,7 @@ func (c *composed) interrupted(t *testing.T, dir string, interrupt func(group in
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
+	defer func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }() // where the test gave up
 	for filesBelow(t, objects, nil) < before+5 {
 		select {
 		case err := <-ended:
@@ -202,7 +208,12 @@ func (c *composed) interrupted(t *testing.T, dir string, interrupt func(group in
 		}
 	}
 	s3 := c.name(t, "spi_s3")
-	docker(t, "pause", s3)
+	eventually(t, 30*time.Second, func() error { // the kernel may not freeze at once what hardly gets to run
+		if out, err := exec.CommandContext(t.Context(), "docker", "pause", s3).CombinedOutput(); err != nil {
+			return fmt.Errorf("docker pause: %w: %s", err, out)
+		}
+		return nil
+	})
 	defer docker(t, "unpause", s3)
 	interrupt(cmd.Process.Pid)
 	select {
