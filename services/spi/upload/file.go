@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,6 +60,7 @@ func (r *run) load(j *job) (ok bool) {
 		r.fail(j, CodeChanged, "the file has changed since it was found")
 		return false
 	}
+	began := time.Now()
 	hash, scan := md5.New(), &jpegScan{} //nolint:gosec // see the import
 	n, err := io.Copy(io.MultiWriter(hash, scan), readerOf(r.hard, f))
 	if err != nil {
@@ -76,7 +78,7 @@ func (r *run) load(j *job) (ok bool) {
 		r.fail(j, code, reason)
 		return false
 	}
-	j.md5, j.known, j.read, j.info = [16]byte(hash.Sum(nil)), true, true, after
+	j.md5, j.known, j.read, j.readAt, j.info = [16]byte(hash.Sum(nil)), true, true, began, after
 	r.journal.keep(j)
 	return true
 }
@@ -344,20 +346,80 @@ func (o *outgoing) Close() error {
 	return o.file.Close()
 }
 
+// rootOf is the folder of a path that is uploaded, without links.
+func rootOf(path string, info fs.FileInfo) (string, error) {
+	if !info.IsDir() {
+		path = filepath.Dir(path)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+// behindLink says whether a file was found through a link inside the folders that are uploaded.
+func (r *run) behindLink(path string) bool {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	return err != nil || !slices.ContainsFunc(r.roots, func(root string) bool {
+		below, err := filepath.Rel(root, dir)
+		return err == nil && filepath.IsLocal(below)
+	})
+}
+
+// timeStep is a little more than the coarsest step of a file's time, FAT's 2 seconds.
+const timeStep = 2200 * time.Millisecond
+
+// asRead says whether a file holds what was read of it. Its identity, size and time tell, but for a file that was written
+// just before: another write within the same step of time does not show, and so the file is read again after the step.
+func (r *run) asRead(j *job) (bool, error) {
+	written := j.info.ModTime()
+	young := j.readAt.Sub(written).Abs() < timeStep
+	if young {
+		if written.Before(j.readAt) {
+			written = j.readAt
+		}
+		if err := sleep(r.soft, min(time.Until(written.Add(timeStep)), 2*timeStep)); err != nil {
+			return false, err
+		}
+	}
+	f, err := r.open(j.path) // a network's file system then asks its server, and does not tell what it remembers
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	if young {
+		hash := md5.New() //nolint:gosec // see the import
+		if _, err := io.Copy(hash, readerOf(r.hard, f)); err != nil {
+			return false, err
+		}
+		if [16]byte(hash.Sum(nil)) != j.md5 {
+			return false, nil
+		}
+	}
+	info, err := f.Stat()
+	return err == nil && j.sameAs(info) && os.SameFile(info, j.info), err
+}
+
 // deleteVerified deletes a file here. The server has named its md5 in this run, and the file was read in this run.
 func (r *run) deleteVerified(j *job) {
 	if !j.read || !j.matches() {
 		return
 	}
 	info, err := os.Lstat(j.path)
+	if err == nil && (info.Mode()&fs.ModeSymlink != 0 || r.behindLink(j.path)) { // what it leads to may be needed elsewhere
+		r.failPath(j.path, CodeNotDeleted, "it is on the server; here it is a link, or behind one, and is left")
+		return
+	}
+	same := false
+	if err == nil {
+		same, err = r.asRead(j)
+	}
 	switch {
 	case err != nil:
 		r.failPath(j.path, CodeNotDeleted, "it is on the server; here it cannot be looked at: "+reasonOf(err))
 		return
-	case info.Mode()&fs.ModeSymlink != 0: // what it leads to may be needed elsewhere
-		r.failPath(j.path, CodeNotDeleted, "it is on the server; here it is a link, which is left")
-		return
-	case !j.sameAs(info) || !os.SameFile(info, j.info):
+	case !same:
 		r.failPath(j.path, CodeNotDeleted, "an earlier state of it is on the server; it has changed since, and is left")
 		return
 	}

@@ -498,6 +498,49 @@ func TestOnlyWhatIsVerifiedIsDeleted(t *testing.T) {
 		expect(t, "codes", codes(r), map[string]Code{name(0): CodeConflict})
 		expect(t, "left", left(t, dir), []string{name(0)})
 	})
+	t.Run("what lies behind a linked folder is left", func(t *testing.T) {
+		s, dir, elsewhere := newServer(t), t.TempDir(), t.TempDir()
+		card(t, elsewhere, "5c173ff2", 1)
+		if err := os.Symlink(elsewhere, filepath.Join(dir, "archive")); err != nil {
+			t.Fatal(err)
+		}
+		r := newTrial(t, s, Options{DeleteAfterVerify: true}).mustRun(t, dir)
+		expect(t, "codes", codes(r), map[string]Code{name(0): CodeNotDeleted})
+		expect(t, "left", left(t, elsewhere), []string{name(0)})
+		expect(t, "uploaded", r.Uploaded, int64(1))
+	})
+	t.Run("a folder that is given as a link is the card", func(t *testing.T) {
+		s, dir, elsewhere := newServer(t), t.TempDir(), t.TempDir()
+		card(t, filepath.Join(elsewhere, "sub"), "5c173ff2", 1)
+		if err := os.Symlink(elsewhere, filepath.Join(dir, "card")); err != nil {
+			t.Fatal(err)
+		}
+		r := newTrial(t, s, Options{DeleteAfterVerify: true}).mustRun(t, filepath.Join(dir, "card"))
+		expect(t, "codes", codes(r), map[string]Code{})
+		expect(t, "left", left(t, filepath.Join(elsewhere, "sub")), []string{})
+	})
+	t.Run("a file that is written again within the same step of its time", func(t *testing.T) {
+		s, dir := newServer(t), t.TempDir()
+		card(t, dir, "5c173ff2", 1)
+		path := filepath.Join(dir, name(0))
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := picture(0)
+		other[len(other)-10] ^= 1
+		x := newTrial(t, s, Options{DeleteAfterVerify: true})
+		s.lie = func(sum string) string { // once it was read and sent
+			put(t, path, other)
+			if err := os.Chtimes(path, info.ModTime(), info.ModTime()); err != nil {
+				t.Error(err)
+			}
+			return sum
+		}
+		r := x.mustRun(t, dir)
+		expect(t, "codes", codes(r), map[string]Code{name(0): CodeNotDeleted})
+		expect(t, "left", left(t, dir), []string{name(0)})
+	})
 	t.Run("links are left", func(t *testing.T) {
 		s, dir, elsewhere := newServer(t), t.TempDir(), t.TempDir()
 		card(t, elsewhere, "5c173ff2", 1)

@@ -40,7 +40,7 @@ type Options struct {
 	// DryRun reads and compares, and changes nothing.
 	DryRun bool
 	// DeleteAfterVerify deletes each file whose md5 the server named in this run, where the file, read in this run, has not
-	// changed since. Links are left.
+	// changed since. Links are left, and what lies behind them.
 	DeleteAfterVerify bool
 
 	// Watch goes on for new files until the context ends.
@@ -109,6 +109,7 @@ type job struct {
 	md5          [16]byte
 	known        bool   // md5 is that of the file, as read in this run or as the journal has it
 	read         bool   // in this run
+	readAt       time.Time
 	there        string // the server's md5 of that device and time; "": it has none
 	askFirst     bool   // what the server has may have changed since there was set
 	info         fs.FileInfo
@@ -122,6 +123,7 @@ type run struct {
 	gate    *gate
 	limiter *rate.Limiter // nil: none
 	chunk   int           // bytes of a file that are read at once
+	roots   []string      // the folders of the paths, without links
 	tally   *tally
 
 	// soft ends when nothing new is to be begun, hard when everything is to end
@@ -188,6 +190,9 @@ func (r *run) run(ctx context.Context, paths []string) error {
 		}
 		if err != nil {
 			return spi.Wrap(spi.CodeInvalid, err, "%s cannot be uploaded", path)
+		}
+		if root, err := rootOf(path, info); err == nil { // else nothing in it is deleted
+			r.roots = append(r.roots, root)
 		}
 	}
 	path := r.options.Journal
