@@ -74,7 +74,7 @@ func (a *app) client(options ...spi.Option) (*spi.Client, error) {
 	default:
 		options = append(options, spi.WithSavedToken(saved.Token, saved.Renew, func(t spi.Token, renewAt time.Time) {
 			saved.Token, saved.Renew = t, earlier(renewAt)
-			if err := saveProfile(path, a.Profile, saved); err != nil {
+			if err := renewProfile(path, a.Profile, saved); err != nil {
 				a.remark("spi: the new token could not be kept: %s", printable(err.Error()))
 			}
 		}))

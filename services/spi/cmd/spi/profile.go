@@ -75,6 +75,16 @@ func saveProfile(path, name string, p profile) error {
 	return changeSettings(path, func(s *settings) { s.Profiles[name] = p })
 }
 
+// renewProfile keeps the new token of a log-in, where that log-in is still the one that is kept: a program that runs for days
+// must not bring back one that was ended or replaced meanwhile.
+func renewProfile(path, name string, p profile) error {
+	s, err := loadSettings(path)
+	if kept := s.Profiles[name]; err != nil || kept.Host != p.Host || kept.User != p.User {
+		return err
+	}
+	return saveProfile(path, name, p)
+}
+
 // changeSettings replaces the file as a whole, so that nobody ever reads half of it. Two programs that change it at once:
 // one of the changes is lost.
 func changeSettings(path string, change func(*settings)) error {

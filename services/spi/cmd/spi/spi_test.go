@@ -131,6 +131,52 @@ func TestResultsInEachForm(t *testing.T) {
 	}
 }
 
+func TestTextThatWouldBeAFormulaIsTextInCSV(t *testing.T) {
+	rows := []measured{}
+	for _, name := range []string{"=1+1", "+1", "-1", "@a", "\t=1", " =1", "a=1", ""} {
+		rows = append(rows, measured{Name: name, Value: new(-2.5)})
+	}
+	a, said := quiet(t)
+	if err := show(a, outputFlags{CSV: true}, each(rows)); err != nil {
+		t.Fatal(err)
+	}
+	want := "name,at,value,n,yes\n'=1+1,,-2.5,0,false\n'+1,,-2.5,0,false\n'-1,,-2.5,0,false\n'@a,,-2.5,0,false\n" +
+		"'\t=1,,-2.5,0,false\n' =1,,-2.5,0,false\na=1,,-2.5,0,false\n,,-2.5,0,false\n"
+	if diff := cmp.Diff(want, said()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestARenewedTokenReplacesNoOtherLogIn(t *testing.T) {
+	mine := profile{Host: "https://a.example", User: "anna", Token: spi.Token{Token: "old"}}
+	other := profile{Host: "https://b.example", User: "anna", Token: spi.Token{Token: "b"}}
+	renewed := mine
+	renewed.Token.Token = "new"
+	for _, test := range []struct {
+		name      string
+		now, want map[string]profile
+	}{
+		{"the same log-in", map[string]profile{"default": mine}, map[string]profile{"default": renewed}},
+		{"another log-in since", map[string]profile{"default": other}, map[string]profile{"default": other}},
+		{"logged out since", map[string]profile{"other": mine}, map[string]profile{"other": mine}},
+	} {
+		path := filepath.Join(t.TempDir(), "login.json")
+		if err := changeSettings(path, func(s *settings) { s.Profiles = test.now }); err != nil {
+			t.Fatal(err)
+		}
+		if err := renewProfile(path, "default", renewed); err != nil {
+			t.Error(err)
+		}
+		got, err := loadSettings(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, got.Profiles); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
 func TestAListThatBreaksOffDoesNotLookWhole(t *testing.T) {
 	broken := errors.New("the reply broke off")
 	rows := func(yield func(measured, error) bool) {
