@@ -107,8 +107,8 @@ type job struct {
 	key          spi.ImageKey
 	size, mtime  int64 // bytes, ns
 	md5          [16]byte
-	known        bool   // md5 is that of the file, as read in this run or as the journal has it
-	read         bool   // in this run
+	known        bool // md5 is that of the file, as read in this run or as the journal has it
+	read         bool // in this run
 	readAt       time.Time
 	there        string // the server's md5 of that device and time; "": it has none
 	askFirst     bool   // what the server has may have changed since there was set
