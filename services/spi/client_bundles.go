@@ -293,7 +293,8 @@ func (c *counted) Read(p []byte) (int, error) {
 
 // PullBundle brings a folder up to date with the bundle's files, downloading those alone that differ, and gives their keys.
 // A file is replaced once it has come whole and with the right md5; its time is set to the server's. Files that the bundle
-// does not have are left alone. A download that was interrupted is taken up where it ended, by this call or the next.
+// does not have are left alone, and hidden files of the bundle left out: no push of ours put them there, and in the folder they
+// could be other programs' settings. A download that was interrupted is taken up where it ended, by this call or the next.
 // CodeNotFound where the bundle has no files. progress may be nil.
 func (c *Client) PullBundle(ctx context.Context, bundle string, part BundlePart, dir string, progress func(BundleProgress)) ([]string, error) {
 	files, err := c.GetBundleFiles(ctx, bundle, part)
@@ -308,6 +309,9 @@ func (c *Client) PullBundle(ctx context.Context, bundle string, part BundlePart,
 		local := filepath.FromSlash(f.Key)
 		if !filepath.IsLocal(local) {
 			return nil, Errorf(CodeInvalid, "the server's file %.80q would lie outside of the folder", f.Key)
+		}
+		if strings.HasPrefix(f.Key, ".") || strings.Contains(f.Key, "/.") {
+			continue
 		}
 		sum, _, err := fileSum(filepath.Join(dir, local))
 		switch {

@@ -3,8 +3,10 @@ package spi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -276,6 +278,21 @@ func TestAPullWritesNothingOutsideOfItsFolder(t *testing.T) {
 	c, _ := newClient(t, b.server)
 	_, err := c.PullBundle(t.Context(), "b", WholeBundle, t.TempDir(), nil)
 	expectCode(t, err, CodeNotFound)
+}
+
+func TestAPullLeavesOutHiddenFiles(t *testing.T) {
+	b := newBundleStore(t)
+	b.files = map[string][]byte{".git/hooks/a.txt": []byte("x"), "data/.b.yaml": []byte("x"), "data/c.txt": []byte("x")}
+	c, _ := newClient(t, b.server)
+	dir := t.TempDir()
+	pulled, err := c.PullBundle(t.Context(), "b", WholeBundle, dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "pulled", pulled, []string{"data/c.txt"})
+	if _, err := os.Lstat(filepath.Join(dir, ".git")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a hidden folder was made: %v", err)
+	}
 }
 
 func TestAPushAndAPullEndWithTheirContext(t *testing.T) {

@@ -84,6 +84,7 @@ type Uploader struct {
 	options Options
 	open    func(path string) (source, error) // os.Open but in tests
 	pause   time.Duration                     // the first one after a fault
+	alive   time.Duration                     // how often a watch asks something, whether or not there are files
 }
 
 // source is an open file.
@@ -95,7 +96,7 @@ type source interface {
 // New gives an uploader. The client should come with [spi.WithBadLine].
 func New(client *spi.Client, options Options) *Uploader {
 	return &Uploader{
-		client: client, options: options.withDefaults(), pause: time.Second,
+		client: client, options: options.withDefaults(), pause: time.Second, alive: time.Hour,
 		open: func(path string) (source, error) { return os.Open(path) }, //nolint:gosec // the caller names the files
 	}
 }
@@ -224,7 +225,9 @@ func (r *run) run(ctx context.Context, paths []string) error {
 	background.Go(func() { r.journal.run(quit) })
 	background.Go(func() { r.measure(quit) })
 
-	if !r.options.Watch {
+	if r.options.Watch {
+		background.Go(func() { r.stayLoggedIn(quit) })
+	} else {
 		pipeline.Go(func() { r.count(paths) })
 	}
 	found, jobs := make(chan *job, 64), make(chan *job)

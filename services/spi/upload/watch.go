@@ -97,6 +97,21 @@ func (r *run) watch(paths []string, emit func(*job)) {
 	}
 }
 
+// stayLoggedIn asks the server for nothing now and then: the client renews a token only when it is used, and one that was not
+// used for a day, in which no file appeared, has ended for good.
+func (r *run) stayLoggedIn(quit <-chan struct{}) {
+	tick := time.NewTicker(r.alive)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			_, _ = r.query(r.soft, nil) // where it fails, the next file's question says why
+		case <-quit:
+			return
+		}
+	}
+}
+
 // pause waits for the time of the next look: until something changes, and then a moment more for what else does.
 func (r *run) pause(changes <-chan struct{}, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -2,11 +2,14 @@ package upload
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
 	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
 )
 
@@ -73,6 +76,27 @@ func TestAWatchedFolderIsUploadedAsFilesAppear(t *testing.T) {
 	expect(t, "uploads", s.uploads(), 6)
 	expect(t, "counts", []int64{r.Found, r.Uploaded, r.AlreadyThere, r.Failed}, []int64{6, 6, 0, 0})
 	expect(t, "bytes", s.stored()[stem(filepath.Base(path))], sumOf(data))
+}
+
+func TestAWatchWithoutNewFilesKeepsItsLogIn(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	var tokens atomic.Int32
+	s.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if user, _, _ := r.BasicAuth(); r.URL.Path == "/get_token" && user == "old" {
+			tokens.Add(1)
+		}
+		return false
+	}
+	x := newTrial(t, s, Options{Watch: true})
+	var err error
+	x.client, err = spi.New(s.URL, spi.WithSavedToken(spi.Token{Token: "old"}, time.Now(), nil)) // to be renewed when it is used
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.alive = 20 * time.Millisecond
+	stop := watching(t, x, dir)
+	await(t, "a new token", func() bool { return tokens.Load() == 1 })
+	expect(t, "found", stop().Found, int64(0))
 }
 
 func TestAWatchedFolderThatTellsNothingIsLookedAtAgain(t *testing.T) {
