@@ -2,7 +2,9 @@ package upload
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,12 +50,18 @@ func isPicture(name string) bool {
 	return suffix == ".jpg" || suffix == ".jpeg"
 }
 
-// imageID is an image's device and time, in the form in which the server holds them to be the same.
+// imageID is an image's device and time, in the form in which the server holds them to be the same. A run keeps one for each
+// image that it met: a device as text would keep the file's whole path with it.
 type imageID struct {
-	device   string // lower case
-	datetime int64  // seconds since the epoch
+	device   uint32
+	datetime int64 // seconds since the epoch
 }
 
+// idOf gives the id of a key; one with a device that is none, which only a server can name, is no file's.
 func idOf(key spi.ImageKey) imageID {
-	return imageID{strings.ToLower(key.Device), key.Datetime.Unix()}
+	device, err := strconv.ParseUint(key.Device, 16, 32)
+	if err != nil {
+		return imageID{datetime: math.MinInt64}
+	}
+	return imageID{uint32(device), key.Datetime.Unix()}
 }
