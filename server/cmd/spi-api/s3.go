@@ -13,6 +13,7 @@ import (
 
 	"github.com/sticky-pi/sticky-pi-server/server"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/config"
+	kitprogress "github.com/sticky-pi/sticky-pi-server/services/kit/progress"
 )
 
 // How often the progress of a copy is shown: on a terminal, and as lines.
@@ -54,7 +55,7 @@ func (c copyArgs) run(ctx context.Context, do func(context.Context, server.S3, s
 	})
 	stop()
 	fmt.Fprintf(os.Stdout, "%d objects, %s: %d copied (%s), %d were there already, %d faults\n",
-		progress.Seen.Load(), bytes(progress.SeenBytes.Load()), progress.Copied.Load(), bytes(progress.CopiedBytes.Load()),
+		progress.Seen.Load(), kitprogress.Size(progress.SeenBytes.Load()), progress.Copied.Load(), kitprogress.Size(progress.CopiedBytes.Load()),
 		progress.Seen.Load()-progress.Copied.Load()-progress.Faults.Load(), progress.Faults.Load())
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted: the same command goes on from here (%w)", ctx.Err())
@@ -81,7 +82,7 @@ func drawProgress(w io.Writer, p *server.CopyProgress) (out io.Writer, stop func
 		bar.SetTotal(max(p.TotalBytes.Load(), p.SeenBytes.Load()), false)
 		bar.SetCurrent(p.SeenBytes.Load())
 	}
-	end := every(drawEvery, draw)
+	end := kitprogress.Every(drawEvery, draw)
 	return bars, func() {
 		end()
 		draw()
@@ -95,47 +96,14 @@ func drawProgress(w io.Writer, p *server.CopyProgress) (out io.Writer, stop func
 }
 
 func printProgress(w io.Writer, p *server.CopyProgress) (stop func()) {
-	return every(lineEvery, func() {
+	return kitprogress.Every(lineEvery, func() {
 		of := fmt.Sprintf("%d", p.Total.Load())
 		if !p.Counted.Load() {
 			of += " and more"
 		}
 		fmt.Fprintf(w, "%d of %s objects, %d copied (%s), %d faults\n",
-			p.Seen.Load(), of, p.Copied.Load(), bytes(p.CopiedBytes.Load()), p.Faults.Load())
+			p.Seen.Load(), of, p.Copied.Load(), kitprogress.Size(p.CopiedBytes.Load()), p.Faults.Load())
 	})
-}
-
-// every calls do again and again until stop, which waits for the last call.
-func every(pause time.Duration, do func()) (stop func()) {
-	quit, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(pause)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				do()
-			case <-quit:
-				return
-			}
-		}
-	}()
-	return func() {
-		close(quit)
-		<-ended
-	}
-}
-
-// bytes writes a size for people.
-func bytes(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
-	}
-	return fmt.Sprintf("%.1f kB", float64(n)/(1<<10))
 }
 
 type s3CheckCmd struct{}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	kitprogress "github.com/sticky-pi/sticky-pi-server/services/kit/progress"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -108,7 +109,7 @@ func bundleDone(a *app, p *progress, keys []string, err error) error {
 		fmt.Fprintln(a.out, printable(key))
 	}
 	if err == nil && !a.Quiet {
-		a.remark("%d files %s (%s); the others were up to date", len(keys), p.verb, size(p.moved.Load()))
+		a.remark("%d files %s (%s); the others were up to date", len(keys), p.verb, kitprogress.Size(p.moved.Load()))
 	}
 	return err
 }

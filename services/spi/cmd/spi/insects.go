@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	kitprogress "github.com/sticky-pi/sticky-pi-server/services/kit/progress"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -238,7 +239,7 @@ func (c tuboidsGetCmd) download(ctx context.Context, a *app, client *spi.Client,
 	p := a.progress("downloaded", "tuboids")
 	err = c.each(ctx, a, client, p, series)
 	p.Stop()
-	fmt.Fprintf(a.out, "%d tuboids downloaded (%s), %d were there already, %d failed\n", p.done.Load(), size(p.moved.Load()), p.skipped.Load(), p.failed.Load())
+	fmt.Fprintf(a.out, "%d tuboids downloaded (%s), %d were there already, %d failed\n", p.done.Load(), kitprogress.Size(p.moved.Load()), p.skipped.Load(), p.failed.Load())
 	if err == nil && p.failed.Load() > 0 {
 		err = someFailedf(p.done.Load()+p.skipped.Load(), "%d of %d tuboids failed; the same command tries them again", p.failed.Load(), p.total.Load())
 	}
@@ -335,7 +336,7 @@ func (c tuboidsPutCmd) Run(ctx context.Context, a *app) error {
 	p.Counted()
 	err = c.each(ctx, a, client, p, info)
 	p.Stop()
-	fmt.Fprintf(a.out, "%d tuboids uploaded (%s), %d failed\n", p.done.Load(), size(p.moved.Load()), p.failed.Load())
+	fmt.Fprintf(a.out, "%d tuboids uploaded (%s), %d failed\n", p.done.Load(), kitprogress.Size(p.moved.Load()), p.failed.Load())
 	if err == nil && p.failed.Load() > 0 {
 		err = someFailedf(p.done.Load(), "%d of %d tuboids failed", p.failed.Load(), len(c.Folders))
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+
+	kitprogress "github.com/sticky-pi/sticky-pi-server/services/kit/progress"
 )
 
 // How often progress is shown: drawn on a terminal, and as lines.
@@ -42,7 +44,7 @@ func (a *app) progress(verb, noun string) *progress {
 	case isTerminal(a.errs):
 		p.draw(a.errs)
 	default:
-		p.stop = every(lineEvery, func() { p.Printf("%s", p.line(time.Now())) })
+		p.stop = kitprogress.Every(lineEvery, func() { p.Printf("%s", p.line(time.Now())) })
 	}
 	return p
 }
@@ -110,9 +112,9 @@ func (p *progress) rates(now time.Time) string {
 	moved, passed := p.moved.Load(), now.Sub(p.started)
 	text := ""
 	if moved > 0 {
-		text = "; " + size(moved)
+		text = "; " + kitprogress.Size(moved)
 		if passed >= time.Second {
-			text += fmt.Sprintf(", %s/s", size(int64(float64(moved)/passed.Seconds())))
+			text += fmt.Sprintf(", %s/s", kitprogress.Size(int64(float64(moved)/passed.Seconds())))
 		}
 	}
 	if left, known := p.left(passed); known {
@@ -163,7 +165,7 @@ func (p *progress) draw(w io.Writer) {
 		bar.SetTotal(max(at, of, 1), false)
 		bar.SetCurrent(at)
 	}
-	end := every(drawEvery, draw)
+	end := kitprogress.Every(drawEvery, draw)
 	p.out = bars
 	p.stop = func() {
 		end()
@@ -174,37 +176,4 @@ func (p *progress) draw(w io.Writer) {
 		p.out = w
 		p.mu.Unlock()
 	}
-}
-
-// every calls do again and again until stop, which waits for the last call.
-func every(pause time.Duration, do func()) (stop func()) {
-	quit, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(pause)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				do()
-			case <-quit:
-				return
-			}
-		}
-	}()
-	return func() {
-		close(quit)
-		<-ended
-	}
-}
-
-// size writes a number of bytes for people.
-func size(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
-	}
-	return fmt.Sprintf("%.1f kB", float64(n)/(1<<10))
 }

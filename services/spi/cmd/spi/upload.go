@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	kitprogress "github.com/sticky-pi/sticky-pi-server/services/kit/progress"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 	"github.com/sticky-pi/sticky-pi-server/services/spi/upload"
 )
@@ -91,9 +92,9 @@ func (c uploadCmd) write(a *app, r upload.Report) error {
 }
 
 func uploadSummary(r upload.Report) string {
-	text := fmt.Sprintf("%d of %d images uploaded (%s), %d were there already", r.Uploaded, r.Found, size(r.UploadedBytes), r.AlreadyThere)
+	text := fmt.Sprintf("%d of %d images uploaded (%s), %d were there already", r.Uploaded, r.Found, kitprogress.Size(r.UploadedBytes), r.AlreadyThere)
 	if r.DryRun {
-		text = fmt.Sprintf("%d of %d images would be uploaded (%s), %d are there already", r.WouldUpload, r.Found, size(r.WouldBytes), r.AlreadyThere)
+		text = fmt.Sprintf("%d of %d images would be uploaded (%s), %d are there already", r.WouldUpload, r.Found, kitprogress.Size(r.WouldBytes), r.AlreadyThere)
 	}
 	if r.Deleted > 0 {
 		text += fmt.Sprintf(", %d deleted here", r.Deleted)
