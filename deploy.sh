@@ -661,9 +661,11 @@ start_stack() {
         if [ "$replicas" -gt 1 ]; then scales="$scales --scale $name=$((replicas))"; fi
     done
     say "starting the services"
+    ports="HTTP_PORT, HTTPS_PORT"
+    [ "$mode" = prod ] || ports="API_PORT, WEBAPP_PORT, DEVEL_S3_PORT"
     # $scales is a list of options
     # shellcheck disable=SC2086
-    compose up -d --remove-orphans $scales || die "the services could not be started: the lines above say why"
+    compose up -d --remove-orphans $scales || die "the services could not be started: the lines above say why (a port in use is changed in .env: $ports)"
     # those that an earlier setting had started
     if ! local_s3; then COMPOSE_PROFILES=s3 compose rm --stop --force spi_s3 >/dev/null 2>&1 || true; fi
     if ! local_db; then COMPOSE_PROFILES=db compose rm --stop --force spi_db >/dev/null 2>&1 || true; fi
