@@ -34,7 +34,7 @@ func BenchmarkViews(b *testing.B) {
 							no_flash_bv = ROUND(3 * ` + random + `, 2), no_flash_exposure_time = ROUND(0.005 + 0.12 * ` + random + `, 6)
 							WHERE id > ? AND id <= ?`,
 						`INSERT INTO uid_annotations (parent_image_id, algo_name, algo_version, n_objects, json, datetime_created, api_version, api_user)
-							SELECT id, '` + spi.DefaultAlgorithm + `', '1598113346-ad2cd78dfaca12821046dfb8994724d5', FLOOR(40 * ` + random + `), '{}', datetime_created, '3.0.0', 'spi_uid'
+							SELECT id, '` + spi.DetectorAlgorithm + `', '1598113346-ad2cd78dfaca12821046dfb8994724d5', FLOOR(40 * ` + random + `), '{}', datetime_created, '3.0.0', 'spi_uid'
 							FROM images WHERE id > ? AND id <= ?`,
 					} {
 						if _, err := db.ExecContext(context.Background(), query, at, at+10_000); err != nil {

@@ -81,8 +81,8 @@ func TestPlotsHoldTheValuesOfTheImages(t *testing.T) {
 		}
 		same(t, "before it is annotated", []spi.Plot{want}, read(request))
 
-		a.post("/put_uid_annotations", oneList(documentOf(photos[3], spi.DefaultAlgorithm, version2, spi.DateV2, 5))).ok()
-		a.post("/put_uid_annotations", oneList(documentOf(photos[3], spi.DefaultAlgorithm, version1, spi.DateV2, 9))).ok()
+		a.post("/put_uid_annotations", oneList(documentOf(photos[3], spi.DetectorAlgorithm, version2, spi.DateV2, 5))).ok()
+		a.post("/put_uid_annotations", oneList(documentOf(photos[3], spi.DetectorAlgorithm, version1, spi.DateV2, 9))).ok()
 		a.post("/put_uid_annotations", oneList(documentOf(photos[4], "another", version1, spi.DateV2, 2))).ok()
 		want.Values[spi.Insects][3] = number(5)
 		same(t, "annotated", []spi.Plot{want}, read(request))

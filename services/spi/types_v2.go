@@ -14,8 +14,8 @@ const (
 	Insects     Variable = "insects"     // objects of the newest annotation
 )
 
-// DefaultAlgorithm is whose annotations count as insects where no algorithm is named.
-const DefaultAlgorithm = "sticky-pi-universal-insect-detector"
+// DetectorAlgorithm is the algo_name of what the server's own detector finds.
+const DetectorAlgorithm = "universal-insect-detector"
 
 // PlotRequest asks for the values of the images from Start (included) to End (excluded), as they are to be drawn.
 type PlotRequest struct {
@@ -24,7 +24,7 @@ type PlotRequest struct {
 	Devices   []string   `json:"devices,omitempty"` // LIKE patterns; none: all devices
 	Variables []Variable `json:"variables"`
 	Width     int        `json:"width,omitempty"`     // pixels that the range is drawn on, 1 to 4000; 0: 1000
-	AlgoName  string     `json:"algo_name,omitempty"` // whose insects; empty: [DefaultAlgorithm]
+	AlgoName  string     `json:"algo_name,omitempty"` // whose insects; empty: the newest annotation's, whosever it is
 }
 
 // Plot is the values of one device's images, as columns of equal length: each place is one image. Where there are more

@@ -66,7 +66,7 @@ func square(x, y, side int) spi.Contour {
 func annotate(t testing.TB, c *spi.Client, image spi.Image, contours ...spi.Contour) {
 	t.Helper()
 	document := spi.AnnotationDocument{Metadata: spi.AnnotationMetadata{
-		AlgoName: spi.DefaultAlgorithm, AlgoVersion: "1598113346-ad2cd78dfaca12821046dfb8994724d5",
+		AlgoName: spi.DetectorAlgorithm, AlgoVersion: "1598113346-ad2cd78dfaca12821046dfb8994724d5",
 		Device: image.Device, Datetime: image.Datetime, MD5: image.MD5,
 	}}
 	for _, contour := range contours {

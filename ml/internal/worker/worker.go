@@ -26,7 +26,7 @@ import (
 )
 
 // AlgoName is the algorithm of every annotation that this worker makes, whatever detector it uses.
-const AlgoName = "universal-insect-detector"
+const AlgoName = spi.DetectorAlgorithm
 
 // Times and numbers of the loop.
 const (

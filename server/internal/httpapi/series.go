@@ -54,7 +54,7 @@ type plotRequest struct {
 	variables  []spi.Variable // in the order of the reply
 	measures   []store.Measure
 	width      int
-	algoName   string
+	algoName   string // empty: of any algorithm
 }
 
 // readPlotRequest reads the body, which must be one object.
@@ -63,7 +63,7 @@ func readPlotRequest(body io.Reader) (r plotRequest, err error) {
 	if err != nil {
 		return r, err
 	}
-	r = plotRequest{devices: []string{"%"}, algoName: spi.DefaultAlgorithm}
+	r = plotRequest{devices: []string{"%"}}
 	for field := range e.fields {
 		switch field {
 		case "start", "end", "devices", "variables", "width", "algo_name":

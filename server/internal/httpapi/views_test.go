@@ -61,7 +61,6 @@ func TestPlotRequestsHaveDefaults(t *testing.T) {
 	want := plotRequest{
 		start: time.Date(2022, 5, 1, 0, 0, 0, 0, time.UTC), end: time.Date(2022, 5, 2, 0, 0, 0, 0, time.UTC), devices: []string{"%"},
 		variables: []spi.Variable{spi.Insects, spi.Temperature}, measures: []store.Measure{store.Insects, store.Temperature}, width: 1000,
-		algoName: "sticky-pi-universal-insect-detector",
 	}
 	if diff := cmp.Diff(want, r, cmp.AllowUnexported(plotRequest{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -140,7 +139,7 @@ func FuzzReadPlotRequest(f *testing.F) {
 			}
 			return
 		}
-		if !r.start.Before(r.end) || r.width < 1 || r.width > plot.MaxWidth || len(r.variables) == 0 || len(r.variables) != len(r.measures) || r.algoName == "" {
+		if !r.start.Before(r.end) || r.width < 1 || r.width > plot.MaxWidth || len(r.variables) == 0 || len(r.variables) != len(r.measures) {
 			t.Fatalf("%+v", r)
 		}
 		// any such range can be drawn on

@@ -140,7 +140,8 @@ type Views interface {
 	// DevicesLike gives the devices that have images and match one of the LIKE patterns, sorted.
 	DevicesLike(ctx context.Context, patterns []string) ([]string, error)
 	// Points calls fn with a point for each image of the device with start <= datetime < end, in order of time. Insects are
-	// those of the algorithm, compared without case. fn may not keep the point.
+	// those of the newest annotation: of the algorithm, compared without case, or of any where algoName is empty. fn may not keep
+	// the point.
 	Points(ctx context.Context, device string, start, end time.Time, algoName string, fn func(*Point)) error
 	// DaySummaries calls fn with the days from first to before end (since 1970-01-01) that have images, in order.
 	DaySummaries(ctx context.Context, device string, first, end int, fn func(DaySummary)) error

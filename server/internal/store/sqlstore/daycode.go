@@ -17,11 +17,12 @@ import (
 //	n uvarint seconds since midnight, each less the one before
 //	n varint  ids, each less the one before
 //	columns   of the measures, Temperature to Longitude
-//	uvarint   number of algorithms, each of them: uvarint length, name, column of its insects
+//	uvarint   number of algorithms, each of them: uvarint length, name, column of its insects; of several, the first one's name
+//	          is empty and stands for the newest annotation whosever it is
 //
 // A column is a byte 0 where all of its values are missing, or a byte 1 and n uvarints: 0 for a missing value, else 1 more than
 // the zigzag-coded difference to the value before that is not missing.
-const dayFormat = 1
+const dayFormat = 2
 
 const (
 	fixedMeasures = int(store.Insects)
@@ -30,7 +31,11 @@ const (
 	maxKeptAlgorithms = 8
 )
 
-// dayPoints are the points of a day, with the insects of each algorithm, by its folded name, instead of those of one.
+// anyAlgorithm stands for the newest annotation of an image, whichever algorithm made it.
+const anyAlgorithm = ""
+
+// dayPoints are the points of a day, with the insects of each algorithm, by its folded name, and of [anyAlgorithm], instead of
+// those of one.
 type dayPoints struct {
 	points  []store.Point
 	insects map[string][]int32
@@ -58,8 +63,12 @@ func (d *dayPoints) encode() []byte {
 	for m := range fixedMeasures {
 		b = appendColumn(b, len(d.points), func(i int) int32 { return d.points[i].Values[m] })
 	}
-	b = binary.AppendUvarint(b, uint64(len(d.insects)))
-	for _, name := range slices.Sorted(maps.Keys(d.insects)) {
+	names := slices.Sorted(maps.Keys(d.insects))
+	if len(names) == 2 && names[0] == anyAlgorithm { // of one algorithm alone, both are the same
+		names = names[1:]
+	}
+	b = binary.AppendUvarint(b, uint64(len(names)))
+	for _, name := range names {
 		b = binary.AppendUvarint(b, uint64(len(name)))
 		b = append(b, name...)
 		b = appendColumn(b, len(d.points), func(i int) int32 { return d.insects[name][i] })
@@ -194,7 +203,7 @@ func decodeDay(b []byte, day int, algorithm string, points []store.Point) ([]sto
 		}
 		name := string(r.b[:size])
 		r.b = r.b[size:]
-		if name == algorithm {
+		if name == algorithm || algorithm == anyAlgorithm && algorithms == 1 {
 			r.column(points, int(store.Insects))
 			break
 		}

@@ -31,6 +31,10 @@ func TestAKeptDayComesBack(t *testing.T) {
 			},
 			insects: map[string][]int32{"a": {1, store.Missing, math.MaxInt32}, "": {store.Missing, store.Missing, store.Missing}, "uid": {0, 0, 7}},
 		},
+		"one algorithm": {
+			points:  []store.Point{pointAt(5, 1), pointAt(6, 2)},
+			insects: map[string][]int32{"": {4, store.Missing}, "uid": {4, store.Missing}},
+		},
 	} {
 		kept := d.encode()
 		for _, algorithm := range []string{"a", "", "uid", "none"} {

@@ -317,7 +317,7 @@ type count struct {
 	objects   int32
 }
 
-// newestCounts gives, by the image's id, the newest annotation of each algorithm.
+// newestCounts gives, by the image's id, the newest annotation of each algorithm, and of [anyAlgorithm].
 func (s *Store) newestCounts(ctx context.Context, images []store.Image) (map[int64][]count, error) {
 	counts := make(map[int64][]count)
 	for chunk := range slices.Chunk(images, annotationIDs) {
@@ -332,14 +332,16 @@ func (s *Store) newestCounts(ctx context.Context, images []store.Image) (map[int
 		}
 		for i := range found {
 			a := &found[i]
-			c := count{fold(a.AlgoName), versionTime(a.AlgoVersion), a.ID, int32(a.NObjects)}
-			of := counts[a.ParentImageID]
-			j := slices.IndexFunc(of, func(o count) bool { return o.algorithm == c.algorithm })
-			switch {
-			case j < 0:
-				counts[a.ParentImageID] = append(of, c)
-			case cmp.Or(cmp.Compare(c.time, of[j].time), cmp.Compare(c.id, of[j].id)) > 0:
-				of[j] = c
+			for _, algorithm := range []string{anyAlgorithm, fold(a.AlgoName)} {
+				c := count{algorithm, versionTime(a.AlgoVersion), a.ID, int32(a.NObjects)}
+				of := counts[a.ParentImageID]
+				j := slices.IndexFunc(of, func(o count) bool { return o.algorithm == c.algorithm })
+				switch {
+				case j < 0:
+					counts[a.ParentImageID] = append(of, c)
+				case cmp.Or(cmp.Compare(c.time, of[j].time), cmp.Compare(c.id, of[j].id)) > 0:
+					of[j] = c
+				}
 			}
 		}
 	}

@@ -95,13 +95,14 @@ func testInsects(t *testing.T, s store.Store) {
 	for _, step := range []struct {
 		algo, version string
 		n             int
-		want          int32
+		want, any     int32 // of this algorithm, of any
 	}{
-		{uid, version2, 5, 5},
-		{uid, version1, 7, 5}, // an older version that comes later
-		{uid, "no version at all", 8, 5},
-		{uid, version3, 0, 0},
-		{"other", version3, 9, 0},
+		{uid, version2, 5, 5, 5},
+		{uid, version1, 7, 5, 5}, // an older version that comes later
+		{uid, "no version at all", 8, 5, 5},
+		{"other", version1, 6, 5, 5},
+		{uid, version3, 0, 0, 0},
+		{"other", version3, 9, 0, 9},
 	} {
 		a := Annotation(image, step.algo, step.version)
 		a.NObjects = step.n
@@ -109,11 +110,13 @@ func testInsects(t *testing.T, s store.Store) {
 		must(t, err)
 		equal(t, insects(uid), []int32{step.want, store.Missing})
 		equal(t, insects(strings.ToUpper(uid)), []int32{step.want, store.Missing})
+		equal(t, insects(""), []int32{step.any, store.Missing})
 	}
 	equal(t, insects("other"), []int32{9, store.Missing})
 	equal(t, insects("none"), []int32{store.Missing, store.Missing})
 	annotate(t, s, "other", version1, other)
 	equal(t, insects("other"), []int32{9, 1})
+	equal(t, insects(""), []int32{9, 1})
 }
 
 // testViewsModel changes a few days at random, and holds what is read, again and again, against a model.

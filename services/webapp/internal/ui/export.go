@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"compress/gzip"
 	"encoding/csv"
 	"fmt"
@@ -122,9 +123,7 @@ func (u *ui) exportPiece(c *gin.Context, client *spi.Client, table *csv.Writer, 
 		if err != nil {
 			return err
 		}
-		if a.AlgoName == spi.DefaultAlgorithm {
-			insects[a.ParentImageID] = insects[a.ParentImageID].or(a)
-		}
+		insects[a.ParentImageID] = insects[a.ParentImageID].or(a)
 	}
 	row := make([]string, 0, len(columns))
 	for image, err := range client.GetImageSeries(ctx, spi.Metadata, series) {
@@ -143,17 +142,18 @@ func (u *ui) exportPiece(c *gin.Context, client *spi.Client, table *csv.Writer, 
 	return nil
 }
 
-// newest is what the newest version of the detector found on an image.
+// newest is what the newest annotation of an image found, whichever algorithm made it, as /v2/series has it.
 type newest struct {
+	id      int64
 	version string
 	objects int
 }
 
 func (n newest) or(a spi.Annotation) newest {
-	if n.version != "" && stamp(n.version) >= stamp(a.AlgoVersion) {
+	if n.version != "" && cmp.Or(cmp.Compare(stamp(n.version), stamp(a.AlgoVersion)), cmp.Compare(n.id, a.ID)) >= 0 {
 		return n
 	}
-	return newest{a.AlgoVersion, a.NObjects}
+	return newest{a.ID, a.AlgoVersion, a.NObjects}
 }
 
 // stamp is the time in a version, which is TIMESTAMP-MD5.

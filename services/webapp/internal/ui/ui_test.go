@@ -505,9 +505,9 @@ func TestTheTableHoldsTheImagesInScope(t *testing.T) {
 			}
 			fmt.Fprint(w, `[{"device":"5c173ff2","images":1,"last_datetime":"2020-06-20T21:33:24Z"},{"device":"0a5bb6f4","images":0,"last_datetime":"2020-06-20T21:33:24Z"}]`)
 		case "/get_uid_annotations_series/metadata":
-			fmt.Fprint(w, `[{"parent_image_id":7,"algo_name":"sticky-pi-universal-insect-detector","algo_version":"20-b","n_objects":5,"datetime_created":"2020-06-21T00:00:00Z"},`+
-				`{"parent_image_id":7,"algo_name":"sticky-pi-universal-insect-detector","algo_version":"3-a","n_objects":9,"datetime_created":"2020-06-21T00:00:00Z"},`+
-				`{"parent_image_id":7,"algo_name":"another","algo_version":"99-a","n_objects":77,"datetime_created":"2020-06-21T00:00:00Z"}]`)
+			fmt.Fprint(w, `[{"id":1,"parent_image_id":7,"algo_name":"sticky-pi-universal-insect-detector","algo_version":"20-b","n_objects":5,"datetime_created":"2020-06-21T00:00:00Z"},`+
+				`{"id":2,"parent_image_id":7,"algo_name":"universal-insect-detector","algo_version":"3-a","n_objects":9,"datetime_created":"2020-06-21T00:00:00Z"},`+
+				`{"id":3,"parent_image_id":7,"algo_name":"another","algo_version":"odd","n_objects":77,"datetime_created":"2020-06-21T00:00:00Z"}]`)
 		case "/get_image_series/metadata":
 			fmt.Fprint(w, `[{"id":7,"device":"5c173ff2","datetime":"2020-06-20T21:33:24Z","md5":"9e6e","width":2592,"height":1944,"temp":-3.25,"hum":null,`+
 				`"device_version":"=cmd|'/c calc'!A0","datetime_created":"2020-06-21T00:00:00Z","api_version":"3.0.0","api_user":"@SUM(1)"}]`)

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ALGORITHM, contourPath, newest, parseDocument } from './annotations'
-import type { Annotation } from './types'
+import { contourPath, newest, parseDocument } from './annotations'
 
 const document = (annotations: unknown) => JSON.stringify({ annotations, metadata: {} })
 const triangle = [[[2194, 1597]], [[2189, 1602]], [[2189, 1617]]]
@@ -31,10 +30,14 @@ describe('a document', () => {
 })
 
 describe('newest', () => {
-  const row = (algo_name: string, algo_version: string) => ({ algo_name, algo_version }) as Annotation
-
-  it('takes the latest version of each algorithm, ours first', () => {
-    const rows = [row('a', '100-x'), row(ALGORITHM, '9-z'), row(ALGORITHM, '1598113346-ad2c'), row('a', '99-x'), row(ALGORITHM, 'odd')]
-    expect(newest(rows).map((a) => `${a.algo_name} ${a.algo_version}`)).toEqual([`${ALGORITHM} 1598113346-ad2c`, 'a 100-x'])
+  it('takes the latest version, whosever it is; of the same version, the one that came last', () => {
+    const rows = [
+      { id: 1, algo_version: '100-x' },
+      { id: 5, algo_version: '1598113346-ad2c' },
+      { id: 4, algo_version: '1598113346-ffff' },
+      { id: 9, algo_version: 'odd' },
+    ]
+    expect(newest(rows)?.id).toBe(5)
+    expect(newest([])).toBeUndefined()
   })
 })

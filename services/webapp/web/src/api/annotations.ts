@@ -3,8 +3,6 @@ import { wireTime } from '../lib/time'
 import { api } from './http'
 import type { Annotation } from './types'
 
-export const ALGORITHM = 'sticky-pi-universal-insect-detector'
-
 export interface Outline {
   /** For the d of an SVG path, in pixels of the original. */
   path: string
@@ -59,14 +57,13 @@ export function contourPath(contour: unknown): string {
   return `M${points.join('L')}Z`
 }
 
-/** The newest version of each algorithm; ours comes first. */
-export function newest(annotations: readonly Annotation[]): Annotation[] {
-  const best = new Map<string, Annotation>()
+/** An image's newest annotation, whichever algorithm made it, as /v2/series has it. */
+export function newest<T extends Pick<Annotation, 'id' | 'algo_version'>>(annotations: readonly T[]): T | undefined {
+  let best: T | undefined
   for (const a of annotations) {
-    const other = best.get(a.algo_name)
-    if (!other || stamp(a.algo_version) > stamp(other.algo_version)) best.set(a.algo_name, a)
+    if (!best || stamp(a.algo_version) - stamp(best.algo_version) > 0 || (stamp(a.algo_version) === stamp(best.algo_version) && a.id > best.id)) best = a
   }
-  return [...best.values()].sort((a, b) => Number(b.algo_name === ALGORITHM) - Number(a.algo_name === ALGORITHM) || a.algo_name.localeCompare(b.algo_name))
+  return best
 }
 
 /** The time in a version, TIMESTAMP-MD5; another form counts as the oldest. */
@@ -81,7 +78,7 @@ export async function getFound(device: string, time: number, signal?: AbortSigna
     body: [{ device, datetime: wireTime(time) }],
     ...(signal ? { signal } : {}),
   })
-  const [a] = newest(annotations)
+  const a = newest(annotations)
   const outlines = a && parseDocument(a.json)
   return a && outlines ? { algorithm: a.algo_name, version: a.algo_version, outlines } : null
 }

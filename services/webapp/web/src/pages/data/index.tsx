@@ -35,7 +35,7 @@ async function load(b: Block, signal: AbortSignal): Promise<Row[]> {
   ])
   const found = new Map<number, Annotation[]>()
   for (const a of annotations) found.set(a.parent_image_id, [...(found.get(a.parent_image_id) ?? []), a])
-  return images.map((i) => ({ ...i, insects: newest(found.get(i.id) ?? [])[0]?.n_objects ?? null }))
+  return images.map((i) => ({ ...i, insects: newest(found.get(i.id) ?? [])?.n_objects ?? null }))
 }
 
 const number = (v: number | null, digits: number) => (v === null ? '' : v.toFixed(digits))
