@@ -167,6 +167,19 @@ func TestALocalServerAnnotatesRealPhotographsByItself(t *testing.T) {
 		}
 	}
 	same(t, "fields of the metadata", 5, len(raw.Metadata))
+	// what viewers draw of it without naming an algorithm
+	var drawn []*float64
+	for plot, err := range d.client.GetPlot(t.Context(), spi.PlotRequest{
+		Start: spi.Datetime{Time: uploaded.Datetime.Add(-time.Hour)}, End: spi.Datetime{Time: uploaded.Datetime.Add(time.Hour)},
+		Variables: []spi.Variable{spi.Insects},
+	}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		drawn = append(drawn, plot.Values[spi.Insects]...)
+	}
+	insects := float64(row.NObjects)
+	same(t, "insects to draw", []*float64{&insects}, drawn)
 
 	// a worker that had nothing to do finds what comes later
 	d.device = newDevice()
