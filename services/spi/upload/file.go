@@ -401,32 +401,113 @@ func (r *run) asRead(j *job) (bool, error) {
 	return err == nil && j.sameAs(info) && os.SameFile(info, j.info), err
 }
 
-// deleteVerified deletes a file here. The server has named its md5 in this run, and the file was read in this run.
-func (r *run) deleteVerified(j *job) {
+// mayDelete passes on a file that is on the server.
+func (r *run) mayDelete(j *job) {
 	if !j.read || !j.matches() {
 		return
 	}
+	select {
+	case r.verified <- j:
+	case <-r.soft.Done(): // it stays until the next run
+	}
+}
+
+// deleteVerified deletes files here. What the server said of them may be hours old, since many are asked for at once and wait
+// their turn: it is asked again right before, after whatever takes time here.
+func (r *run) deleteVerified() {
+	for {
+		batch, more := gather(r.verified)
+		if r.soft.Err() == nil {
+			r.deleteBatch(batch)
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+func (r *run) deleteBatch(batch []*job) {
+	var ready []*job
+	var keys []spi.ImageKey
+	for _, j := range batch {
+		if r.deletable(j) {
+			ready, keys = append(ready, j), append(keys, j.key)
+		}
+	}
+	if len(ready) == 0 {
+		return
+	}
+	var there map[imageID]string
+	err := r.insist(r.soft, func() (err error) {
+		there, err = r.query(r.soft, keys)
+		return err
+	})
+	if err != nil { // the end of the run
+		return
+	}
+	for _, j := range ready {
+		if j.there = there[idOf(j.key)]; !j.matches() {
+			r.failPath(j.path, CodeNotDeleted, "it was on the server, which does not have it any more: give the command again")
+			r.tryLater(j)
+			continue
+		}
+		r.remove(j)
+	}
+}
+
+// deletable says whether a file here may be deleted, once it is known to be on the server.
+func (r *run) deletable(j *job) bool {
 	info, err := os.Lstat(j.path)
 	if err == nil && (info.Mode()&fs.ModeSymlink != 0 || r.behindLink(j.path)) { // what it leads to may be needed elsewhere
 		r.failPath(j.path, CodeNotDeleted, "it is on the server; here it is a link, or behind one, and is left")
-		return
+		return false
 	}
 	same := false
 	if err == nil {
 		same, err = r.asRead(j)
 	}
 	switch {
+	case r.soft.Err() != nil:
+		return false
+	case errors.Is(err, fs.ErrNotExist): // somebody was faster
+		r.tally.mend(j.path)
 	case err != nil:
-		r.failPath(j.path, CodeNotDeleted, "it is on the server; here it cannot be looked at: "+reasonOf(err))
-		return
+		r.leave(j, "looked at", err)
 	case !same:
-		r.failPath(j.path, CodeNotDeleted, "an earlier state of it is on the server; it has changed since, and is left")
+		r.failPath(j.path, CodeNotDeleted, hasChanged)
+		r.tryLater(j)
+	}
+	return err == nil && same
+}
+
+const hasChanged = "an earlier state of it is on the server; it has changed since, and is left"
+
+// leave notes a file that could not be deleted, and has a watch try again.
+func (r *run) leave(j *job, done string, err error) {
+	r.failPath(j.path, CodeNotDeleted, fmt.Sprintf("it is on the server; here it cannot be %s: %s", done, reasonOf(err)))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.options.Watch && len(r.left) < maxFailureLines {
+		r.left[j.path] = j
+	}
+}
+
+// remove deletes a file that was as it was read a moment ago: a later write shows in its time.
+func (r *run) remove(j *job) {
+	info, err := os.Lstat(j.path)
+	if err == nil && (!j.sameAs(info) || !os.SameFile(info, j.info)) {
+		r.failPath(j.path, CodeNotDeleted, hasChanged)
+		r.tryLater(j)
 		return
 	}
-	if err := os.Remove(j.path); err != nil {
-		r.failPath(j.path, CodeNotDeleted, "it is on the server; here it cannot be deleted: "+reasonOf(err))
+	if err == nil {
+		err = os.Remove(j.path)
+	}
+	if err != nil {
+		r.leave(j, "deleted", err)
 		return
 	}
+	r.tally.mend(j.path)
 	r.tally.add(func(report *Report) { report.Deleted++ })
 	r.tell(Outcome{Action: Deleted, Path: j.path, Bytes: j.size})
 }

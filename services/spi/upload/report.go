@@ -31,7 +31,7 @@ const (
 )
 
 // passing are those that may be gone when the same file is tried later.
-var passing = []Code{CodeUnreadable, CodeServer, CodeMismatch, CodeNotDeleted}
+var passing = []Code{CodeUnreadable, CodeServer, CodeMismatch}
 
 // Failure is a file that was not uploaded, or not deleted, and why.
 type Failure struct {
@@ -148,13 +148,25 @@ func (t *tally) end(path string, bytes int64) {
 // settle counts a file that succeeded.
 func (t *tally) settle(path string, bytes int64, change func(r *Report)) {
 	t.end(path, bytes)
+	t.add(change)
+	t.mend(path)
+}
+
+// mend takes back the failure of what has got well without being counted otherwise.
+func (t *tally) mend(path string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	change(&t.report)
-	if _, before := t.failures[path]; before {
+	if _, failed := t.failures[path]; failed {
 		delete(t.failures, path)
 		t.report.Failed--
 	}
+}
+
+// allSettled says whether each file that was found is done.
+func (t *tally) allSettled() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.settled == t.report.Found
 }
 
 // fail counts a failure; again is true where it is of a file whose failure is counted already.

@@ -498,6 +498,49 @@ func TestOnlyWhatIsVerifiedIsDeleted(t *testing.T) {
 		expect(t, "codes", codes(r), map[string]Code{name(0): CodeConflict})
 		expect(t, "left", left(t, dir), []string{name(0)})
 	})
+	t.Run("the server has lost it since it was asked", func(t *testing.T) {
+		s, dir := newServer(t), t.TempDir()
+		card(t, dir, "5c173ff2", 2)
+		for i := range 2 {
+			s.md5s[stem(name(i))] = sumOf(picture(uint64(i)))
+		}
+		x := newTrial(t, s, Options{DeleteAfterVerify: true})
+		open := x.open
+		x.open = func(path string) (source, error) { // once it was asked
+			s.mu.Lock()
+			delete(s.md5s, stem(name(1)))
+			s.mu.Unlock()
+			return open(path)
+		}
+		r := x.mustRun(t, dir)
+		expect(t, "counts", []int64{r.AlreadyThere, r.Deleted, r.Failed}, []int64{2, 1, 1})
+		expect(t, "codes", codes(r), map[string]Code{name(1): CodeNotDeleted})
+		expect(t, "left", left(t, dir), []string{name(1)})
+	})
+	t.Run("the server is away when it is asked again", func(t *testing.T) {
+		s, dir := newServer(t), t.TempDir()
+		card(t, dir, "5c173ff2", 1)
+		away := 3
+		s.fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != "/get_images/metadata" || s.uploads() == 0 || away == 0 {
+				return false
+			}
+			away--
+			w.WriteHeader(http.StatusBadGateway)
+			return true
+		}
+		r := newTrial(t, s, Options{DeleteAfterVerify: true}).mustRun(t, dir)
+		expect(t, "counts", []int64{r.Uploaded, r.Deleted, r.Failed}, []int64{1, 1, 0})
+		expect(t, "left", left(t, dir), []string{})
+	})
+	t.Run("a file that is given twice", func(t *testing.T) {
+		s, dir := newServer(t), t.TempDir()
+		card(t, dir, "5c173ff2", 2)
+		one := filepath.Join(dir, name(0))
+		r := newTrial(t, s, Options{DeleteAfterVerify: true}).mustRun(t, one, dir, one)
+		expect(t, "counts", []int64{r.Found, r.Uploaded, r.Deleted, r.Failed}, []int64{2, 2, 2, 0})
+		expect(t, "left", left(t, dir), []string{})
+	})
 	t.Run("what lies behind a linked folder is left", func(t *testing.T) {
 		s, dir, elsewhere := newServer(t), t.TempDir(), t.TempDir()
 		card(t, elsewhere, "5c173ff2", 1)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,8 +40,8 @@ type Options struct {
 	Flat bool
 	// DryRun reads and compares, and changes nothing.
 	DryRun bool
-	// DeleteAfterVerify deletes each file whose md5 the server named in this run, where the file, read in this run, has not
-	// changed since. Links are left, and what lies behind them.
+	// DeleteAfterVerify deletes each file that was read in this run and has not changed since, once the server, asked right
+	// before, has named its md5. Links are left, and what lies behind them.
 	DeleteAfterVerify bool
 
 	// Watch goes on for new files until the context ends.
@@ -138,6 +139,9 @@ type run struct {
 	sent     map[imageID]bool          // images that this run has met
 	inFlight map[imageID]chan struct{} // closed when the worker is through with it
 	retry    map[string]fileID         // watched files that failed and may do better, by path
+	left     map[string]*job           // watched files that are on the server and could not be deleted, by path
+
+	verified chan *job // files that are on the server and may be deleted
 }
 
 const (
@@ -155,7 +159,8 @@ func (u *Uploader) Run(ctx context.Context, paths ...string) (Report, error) {
 	r := &run{
 		Uploader: u, gate: newGate(u.options.Workers, u.options.GiveUpAfter, u.pause),
 		tally: &tally{failures: map[string]Failure{}}, chunk: maxChunk,
-		sent: map[imageID]bool{}, inFlight: map[imageID]chan struct{}{}, retry: map[string]fileID{},
+		sent: map[imageID]bool{}, inFlight: map[imageID]chan struct{}{}, retry: map[string]fileID{}, left: map[string]*job{},
+		verified: make(chan *job, 64),
 	}
 	r.tally.report.Server, r.tally.report.DryRun = u.options.Server, u.options.DryRun
 	if limit := u.options.Limit; limit > 0 {
@@ -167,8 +172,9 @@ func (u *Uploader) Run(ctx context.Context, paths ...string) (Report, error) {
 	err := r.run(ctx, paths)
 	report := r.tally.final()
 	report.Seconds = time.Since(began).Seconds()
-	report.Complete = err == nil
-	if err != nil {
+	// a watch ends in no other way than by its context
+	report.Complete = err == nil || u.options.Watch && errors.Is(err, context.Cause(ctx)) && r.tally.allSettled()
+	if !report.Complete {
 		report.Stopped = stoppedBy(err)
 	}
 	return report, err
@@ -184,6 +190,7 @@ func stoppedBy(err error) string {
 }
 
 func (r *run) run(ctx context.Context, paths []string) error {
+	var folders, files []string // a file in one of the folders counts once
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err == nil && !info.IsDir() && !info.Mode().IsRegular() {
@@ -192,10 +199,16 @@ func (r *run) run(ctx context.Context, paths []string) error {
 		if err != nil {
 			return spi.Wrap(spi.CodeInvalid, err, "%s cannot be uploaded", path)
 		}
+		if info.IsDir() {
+			folders = append(folders, path)
+		} else {
+			files = append(files, path)
+		}
 		if root, err := rootOf(path, info); err == nil { // else nothing in it is deleted
 			r.roots = append(r.roots, root)
 		}
 	}
+	paths = append(folders, files...)
 	path := r.options.Journal
 	if path == "" {
 		var err error
@@ -220,7 +233,7 @@ func (r *run) run(ctx context.Context, paths []string) error {
 	})
 	defer stopGrace()
 
-	var background, pipeline sync.WaitGroup
+	var background, pipeline, workers sync.WaitGroup
 	quit := make(chan struct{})
 	background.Go(func() { r.journal.run(quit) })
 	background.Go(func() { r.measure(quit) })
@@ -245,7 +258,7 @@ func (r *run) run(ctx context.Context, paths []string) error {
 		r.ask(found, jobs)
 	})
 	for range r.options.Workers {
-		pipeline.Go(func() {
+		workers.Go(func() {
 			for j := range jobs {
 				if r.soft.Err() == nil {
 					r.handle(j)
@@ -253,6 +266,11 @@ func (r *run) run(ctx context.Context, paths []string) error {
 			}
 		})
 	}
+	pipeline.Go(func() {
+		workers.Wait()
+		close(r.verified)
+	})
+	pipeline.Go(r.deleteVerified)
 	pipeline.Wait()
 	close(quit)
 	r.endHard(nil) // ends the grace
@@ -352,6 +370,9 @@ func (r *run) walker(onFile func(path string, info fs.FileInfo)) *walker {
 func (r *run) found(path string, info fs.FileInfo, emit func(*job)) {
 	j := newJob(path, info)
 	r.tally.find(j.path, j.size)
+	r.mu.Lock()
+	delete(r.left, j.path) // that was another state of it
+	r.mu.Unlock()
 	key, err := ParseName(j.name)
 	switch {
 	case err != nil:
@@ -531,7 +552,7 @@ func (r *run) waiting(why string) (changed bool) {
 	return changed
 }
 
-// settle counts a file that is on the server, or would go there, and deletes it where that is wanted.
+// settle counts a file that is on the server, or would go there, and has it deleted where that is wanted.
 func (r *run) settle(j *job, what Action) {
 	r.tally.settle(j.path, j.size, func(report *Report) {
 		switch what {
@@ -547,8 +568,8 @@ func (r *run) settle(j *job, what Action) {
 		}
 	})
 	r.tell(Outcome{Action: what, Path: j.path, Bytes: j.size})
-	if r.options.DeleteAfterVerify && !r.options.DryRun && what != WouldUpload {
-		r.deleteVerified(j)
+	if r.options.DeleteAfterVerify && !r.options.DryRun {
+		r.mayDelete(j)
 	}
 }
 
@@ -556,12 +577,17 @@ func (r *run) settle(j *job, what Action) {
 func (r *run) fail(j *job, code Code, message string) {
 	r.tally.end(j.path, j.size)
 	r.failOf(j.path, j.size, code, message)
-	if r.options.Watch && slices.Contains(passing, code) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if len(r.retry) < maxFailureLines {
-			r.retry[j.path] = fileIDOf(j.path, j.size, j.mtime)
-		}
+	if slices.Contains(passing, code) {
+		r.tryLater(j)
+	}
+}
+
+// tryLater has a watch take a file again that has not changed.
+func (r *run) tryLater(j *job) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.options.Watch && len(r.retry) < maxFailureLines {
+		r.retry[j.path] = fileIDOf(j.path, j.size, j.mtime)
 	}
 }
 
@@ -570,7 +596,7 @@ func (r *run) failPath(path string, code Code, message string) { r.failOf(path, 
 
 func (r *run) failOf(path string, bytes int64, code Code, message string) {
 	if len(message) > maxMessage {
-		message = message[:maxMessage]
+		message = strings.ToValidUTF8(message[:maxMessage], "")
 	}
 	if !r.tally.fail(Failure{path, code, message}) {
 		r.tell(Outcome{Action: Failed, Path: path, Bytes: bytes, Code: code, Message: message})

@@ -12,10 +12,10 @@ import (
 )
 
 // walker goes through folders. It follows symbolic links and enters every folder once, by whichever path it comes first, so
-// that links cannot lead it in circles. It holds the paths of folders, not of files.
+// that links cannot lead it in circles. It holds the paths of folders, and of files that are roots, not of others.
 type walker struct {
 	recursive bool
-	visited   map[string]bool // folders, by their paths without links
+	visited   map[string]bool // folders, and files that are roots, by their paths without links
 
 	onFolder  func(path string)                // before its files
 	onFile    func(path string, i fs.FileInfo) // a regular file that calls itself a JPEG
@@ -38,7 +38,8 @@ type folder struct {
 	path, real string
 }
 
-// walk goes through a root, which is a folder or a file, and is taken whatever its name.
+// walk goes through a root, which is a folder or a file, and is taken whatever its name. Files come after folders: those in
+// them were given already.
 func (w *walker) walk(ctx context.Context, root string) {
 	info, err := os.Stat(root)
 	if err != nil {
@@ -46,6 +47,17 @@ func (w *walker) walk(ctx context.Context, root string) {
 		return
 	}
 	if !info.IsDir() {
+		dir, err := filepath.EvalSymlinks(filepath.Dir(root))
+		if err != nil {
+			w.onError(root, err)
+			return
+		}
+		name := filepath.Base(root)
+		path := filepath.Join(dir, name)
+		if w.visited[path] || w.visited[dir] && !hidden(name) {
+			return
+		}
+		w.visited[path] = true
 		w.file(root, info)
 		return
 	}

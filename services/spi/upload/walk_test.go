@@ -60,6 +60,8 @@ func TestFoldersAreGoneThroughOnce(t *testing.T) {
 
 	again, _, _ := walked(t, true, dir, ".", "in", "in/deep", "in/other")
 	expect(t, "files of roots in each other", again, files)
+	again, _, _ = walked(t, true, dir, "in/deep", "in/deep/e.jpg", "a.jpg", "in/d.jpg", "a.jpg")
+	expect(t, "files given with their folders, and twice", again, []string{"a.jpg", "in/d.jpg", "in/deep/e.jpg"})
 	files, _, _ = walked(t, false, dir, ".")
 	expect(t, "files of the folder alone", files, []string{"a.jpg", "b.JPEG"})
 	files, _, _ = walked(t, true, dir, ".hidden.jpg", "System Volume Information")

@@ -38,7 +38,8 @@ const retryEvery = 10 * time.Minute
 func (r *run) watch(paths []string, emit func(*job)) {
 	taken := map[fileID]bool{}
 	pending := map[string]sighting{}
-	scan, lastRetry := 0, time.Now()
+	scan, lastRetry, lastDelete := 0, time.Now(), time.Now()
+	var unreadable map[string]bool // folders, and links, at the last scan
 	look := func(path string, info fs.FileInfo) {
 		j := newJob(path, info)
 		id := fileIDOf(j.path, j.size, j.mtime)
@@ -70,8 +71,19 @@ func (r *run) watch(paths []string, emit func(*job)) {
 		if scan > 1 {
 			w.onIgnored = func() {}
 		}
+		before, tell := unreadable, w.onError
+		unreadable = map[string]bool{}
+		w.onError = func(path string, err error) {
+			unreadable[path] = true
+			tell(path, err)
+		}
 		for _, path := range paths {
 			w.walk(r.soft, path)
+		}
+		for path := range before {
+			if !unreadable[path] { // a card that is back
+				r.tally.mend(path)
+			}
 		}
 		for path, seen := range pending {
 			if seen.scan != scan {
@@ -84,6 +96,16 @@ func (r *run) watch(paths []string, emit func(*job)) {
 		}
 		if r.pause(changes, pause) != nil {
 			return
+		}
+		if time.Since(lastDelete) >= r.options.RescanEvery {
+			lastDelete = time.Now()
+			r.mu.Lock()
+			left := r.left
+			r.left = map[string]*job{}
+			r.mu.Unlock()
+			for _, j := range left {
+				r.mayDelete(j)
+			}
 		}
 		if time.Since(lastRetry) >= retryEvery {
 			lastRetry = time.Now()

@@ -2,6 +2,8 @@ package upload
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -97,6 +99,58 @@ func TestAWatchWithoutNewFilesKeepsItsLogIn(t *testing.T) {
 	stop := watching(t, x, dir)
 	await(t, "a new token", func() bool { return tokens.Load() == 1 })
 	expect(t, "found", stop().Found, int64(0))
+}
+
+func TestAWatchTriesAgainToDeleteWhatItCouldNot(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	card(t, filepath.Join(dir, "card"), "5c173ff2", 2)
+	x := newTrial(t, s, Options{Watch: true, DeleteAfterVerify: true, StableFor: 50 * time.Millisecond, RescanEvery: 100 * time.Millisecond})
+	var protected atomic.Bool
+	protected.Store(true)
+	open, opened := x.open, atomic.Int32{}
+	x.open = func(path string) (source, error) { // what root, who may run the tests, can be made to meet
+		if opened.Add(1); protected.Load() && s.uploads() == 2 {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("input/output error")}
+		}
+		return open(path)
+	}
+	stop := watching(t, x, dir)
+	await(t, "both failures", func() bool { return x.failed() == 2 })
+	tries := opened.Load()
+	await(t, "further tries", func() bool { return opened.Load() > tries+4 })
+	protected.Store(false)
+	await(t, "an empty card", func() bool {
+		entries, err := os.ReadDir(filepath.Join(dir, "card"))
+		return err == nil && len(entries) == 0
+	})
+	r := stop()
+	expect(t, "counts", []int64{r.Found, r.Uploaded, r.AlreadyThere, r.Deleted, r.Failed}, []int64{2, 2, 0, 2, 0})
+	expect(t, "failures told", x.failed(), 2)
+	expect(t, "uploads", s.uploads(), 2)
+	if !r.Complete || r.Stopped != "" {
+		t.Errorf("a watch that was ended: %+v", r)
+	}
+}
+
+func TestAWatchedCardThatComesBackIsNoFailure(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	root := filepath.Join(dir, "card")
+	card(t, root, "5c173ff2", 1)
+	x := newTrial(t, s, Options{Watch: true, StableFor: 50 * time.Millisecond, RescanEvery: 100 * time.Millisecond})
+	stop := watching(t, x, root)
+	await(t, "the first file", func() bool { return len(s.stored()) == 1 })
+	if err := os.Rename(root, root+".unplugged"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the missing card's failure", func() bool { return x.failed() == 1 })
+	if err := os.Rename(root+".unplugged", root); err != nil {
+		t.Fatal(err)
+	}
+	card(t, root, "5c173ff2", 2)
+	await(t, "the second file", func() bool { return len(s.stored()) == 2 })
+	r := stop()
+	expect(t, "counts", []int64{r.Found - r.Uploaded - r.AlreadyThere, r.Failed}, []int64{0, 0})
+	expect(t, "failures", r.Failures, []Failure{})
 }
 
 func TestAWatchedFolderThatTellsNothingIsLookedAtAgain(t *testing.T) {
