@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -211,6 +212,72 @@ func TestAnAPIThatIsAwayIsSaidAndThePageGoesOnByItself(t *testing.T) {
 	b.waitFor(isLive)
 	if !eval[bool](b, untouched) {
 		t.Error("the page was loaded anew")
+	}
+}
+
+// countAlarms counts from now on how often the page begins to tell of an error, and the most that it tells at a time.
+func (b *tab) countAlarms() {
+	b.Helper()
+	eval[bool](b, `(() => { let last = 0; window.alarms = { begun: 0, most: 0 }; const count = () => {
+		const now = document.querySelectorAll('[role=alert]').length
+		if (now > 0 && last === 0) alarms.begun++
+		alarms.most = Math.max(alarms.most, now)
+		last = now
+	}; count(); new MutationObserver(count).observe(document.body, { subtree: true, childList: true }); return true })()`)
+}
+
+// oneAlarm fails the test unless the page told of one error, once.
+func (b *tab) oneAlarm() {
+	b.Helper()
+	if got := eval[string](b, `JSON.stringify(alarms)`); got != `{"begun":1,"most":1}` {
+		b.Errorf("the page told of errors %s, want once, and of one at a time", got)
+	}
+}
+
+func TestAServerThatEndsAndIsStartedAgainUnderAnOpenPageIsToldOnceAndThePageGoesOn(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		signal syscall.Signal
+		viewer bool // ends with the API
+		said   string
+	}{
+		{"the API, killed", syscall.SIGKILL, false, saysAway},
+		{"the API, stopped", syscall.SIGTERM, false, saysAway},
+		{"the viewer with it, killed", syscall.SIGKILL, true, `[...document.querySelectorAll('[role=alert]')].some((e) => e.innerText.includes('The server cannot be reached'))`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := start(t)
+			series(t, client(t, s), device, june, 2)
+			b := open(t, s, desktop)
+			if !test.viewer {
+				b.url = remote(t, s, s.URL)
+			}
+			b.logIn("/images?"+juneRange, stack.AdminName, stack.AdminPassword)
+			b.waitFor(countIs(2) + ` && document.querySelector('.panel .u-over') !== null && ` + isLive)
+			eval[bool](b, `window.notReloaded = true`)
+			b.countAlarms()
+
+			s.Stop(test.signal)
+			b.waitFor(test.said + ` && !` + isLive) // by itself: nobody asked for anything
+			b.do(chromedp.Click(`button[aria-label="Refresh"]`))
+			b.waitFor(`document.querySelector('.scope-bar .turning') === null && document.querySelector('main .busy') === null`)
+			if !eval[bool](b, `document.querySelector('.panel .u-over') !== null && `+test.said) {
+				t.Error("what was there, or what went wrong, is shown no more")
+			}
+			if err := s.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.WaitReady(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			b.waitFor(saysFine + ` && ` + isLive)
+			series(t, client(t, s), "0a5bb6f4", june.Add(time.Hour), 1)
+			b.waitFor(countIs(3) + ` && document.querySelectorAll('.panel').length === 2`)
+			b.oneAlarm()
+			if !eval[bool](b, untouched) {
+				t.Error("the page was loaded anew")
+			}
+		})
 	}
 }
 

@@ -12,7 +12,7 @@ import { go, pageAddress, useView } from './state/view'
 import { Icon } from './ui/icon'
 import { follow } from './ui/link'
 import { LogIn } from './ui/login'
-import { Busy, ErrorBox, IconButton, PageHead } from './ui/page'
+import { Busy, ErrorBox, IconButton, PageHead, ToldAbove } from './ui/page'
 import { ScopeBar } from './ui/scope-bar'
 
 export function App({ opened }: { opened: Promise<void> }) {
@@ -39,6 +39,7 @@ function Shell({ session }: { session: Session }) {
   const [menu, setMenu] = useState(false)
   const problem = useStore(scopeError)
   const page = pages.find((p) => p.path === view.path)
+  const told = page?.scope === false ? null : problem
   useEffect(() => {
     if (view.path === '/') go({ path: HOME }, { replace: true })
     setMenu(false)
@@ -80,8 +81,10 @@ function Shell({ session }: { session: Session }) {
       </nav>
       <main id="main" tabIndex={-1}>
         {page?.scope !== false && <ScopeBar />}
-        {problem && page?.scope !== false && <ErrorBox error={problem} retry={refresh} />}
-        {page && (!page.only || page.only === session.role) ? <PageView key={page.path} page={page} /> : view.path !== '/' && <NoPage />}
+        {told && <ErrorBox error={told} retry={refresh} />}
+        <ToldAbove.Provider value={told}>
+          {page && (!page.only || page.only === session.role) ? <PageView key={page.path} page={page} /> : view.path !== '/' && <NoPage />}
+        </ToldAbove.Provider>
       </main>
     </div>
   )

@@ -4,7 +4,7 @@ import { parseTime } from '../lib/time'
 import { request } from '../api/http'
 import { pause } from '../lib/pause'
 import { Store } from '../lib/store'
-import { refresh, refreshArrived } from './scope'
+import { askScope, refresh, refreshArrived } from './scope'
 import { openSession, session } from './session'
 import { rangeOf, view } from './view'
 
@@ -77,10 +77,12 @@ function connect(): void {
     if (stream !== mine) return
     live.set('off')
     missed = true
+    // a server that was only restarted is back by now; of one that is not, the page has to tell
+    if (++failures === 2) askScope()
     // where the server refused, the browser does not try again
     if (mine.readyState !== EventSource.CLOSED) return
     stream = null
-    setTimeout(() => void again(), pause(++failures))
+    setTimeout(() => void again(), pause(failures))
   })
 }
 

@@ -95,6 +95,12 @@ async function load(): Promise<void> {
   }
 }
 
+/** Asks for the devices again, and for nothing else: what says whether the server answers. */
+export function askScope(): void {
+  asked = ''
+  void load()
+}
+
 export function followScope(): void {
   const again = () => void load()
   session.follow(again)

@@ -1,7 +1,7 @@
 // What is asked or shown above the page; the browser's own dialog keeps the focus inside and gives it back.
 import type { ComponentChildren } from 'preact'
 import { useEffect, useId, useRef, useState } from 'preact/hooks'
-import { ErrorBox } from './page'
+import { ErrorBox, ToldAbove } from './page'
 
 interface Props {
   title: ComponentChildren
@@ -36,7 +36,7 @@ export function Dialog({ title, class: name = 'small-dialog', onClose, onKeyDown
       }}
     >
       <h2 id={id}>{title}</h2>
-      {children}
+      <ToldAbove.Provider value={null}>{children}</ToldAbove.Provider>
     </dialog>
   )
 }

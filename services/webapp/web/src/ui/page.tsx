@@ -1,6 +1,6 @@
 // What pages are made of.
-import type { ComponentChildren } from 'preact'
-import { useEffect } from 'preact/hooks'
+import { createContext, type ComponentChildren } from 'preact'
+import { useContext, useEffect } from 'preact/hooks'
 import type { ApiError } from '../api/http'
 import { Icon, type IconName } from './icon'
 
@@ -41,7 +41,11 @@ export function IconButton(props: {
   )
 }
 
+/** The error that is told above the page already: its parts need not tell it again. */
+export const ToldAbove = createContext<Error | null>(null)
+
 export function ErrorBox({ error, retry }: { error: ApiError | Error; retry?: () => void }) {
+  if (useContext(ToldAbove)?.message === error.message) return null
   return (
     <div class="error-box" role="alert">
       <Icon name="alert" />

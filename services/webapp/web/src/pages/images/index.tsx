@@ -6,7 +6,7 @@ import { useStore } from '../../lib/store'
 import { fitSpan, isWhole, panBy, zoomAt, type Span } from '../../lib/window'
 import { dark } from '../../state/prefs'
 import { go, rangeOf, useView } from '../../state/view'
-import { Busy, Empty, ErrorBox, IconButton, PageHead } from '../../ui/page'
+import { Busy, Empty, ErrorBox, IconButton, PageHead, ToldAbove } from '../../ui/page'
 import { lookOf, type Scales } from './chart'
 import { comparable, Compare } from './compare'
 import { HoverCard } from './hover'
@@ -106,7 +106,11 @@ export default function ImagesPage() {
         )}
       </div>
       <HoverCard />
-      {view.image && <ImageView image={view.image} range={range} />}
+      {view.image && (
+        <ToldAbove.Provider value={null}>
+          <ImageView image={view.image} range={range} />
+        </ToldAbove.Provider>
+      )}
     </>
   )
 }
