@@ -32,7 +32,8 @@ import (
 // once a request, where the server does not take the token (any more). One that has a token alone renews it with itself,
 // where it knows when that is due: see [WithSavedToken].
 //
-// Requests have no time limit of their own, since replies and uploads may be long: give a context that has one.
+// A request ends where the server takes five minutes to begin its reply, or stands still for two in the middle of it (one, at
+// a download). It has no other time limit, since replies and uploads may be long: give a context that has one.
 type Client struct {
 	base      *url.URL
 	http      *http.Client
@@ -611,7 +612,7 @@ func (c *Client) send(ctx context.Context, r request, user, password string) (*h
 	if user != "" {
 		req.SetBasicAuth(user, password)
 	}
-	reply, err := c.http.Do(req)
+	reply, err := c.roundTrip(req, replyStallsAfter)
 	if err != nil {
 		return nil, connectionFailure(ctx, r.endpoint, err)
 	}
@@ -646,6 +647,16 @@ func connectionFailure(ctx context.Context, endpoint string, err error) *failure
 	return &failure{err: Wrap(CodeUnavailable, err, "the connection to the server failed"), again: true}
 }
 
+// maxMessage bounds, in characters, what a server says of an error. A sentence or two is what the API writes.
+const maxMessage = 1000
+
+func shorten(s string, most int) string {
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most]) + "..."
+	}
+	return s
+}
+
 // maxErrorBody is how many bytes are read of a reply that is no list.
 const maxErrorBody = 64 << 10
 
@@ -662,7 +673,7 @@ func (c *Client) replyError(reply *http.Response, r request) *Error {
 	code, message := CodeOfStatus(reply.StatusCode), ""
 	cause := fmt.Errorf("%s %s: status %d", r.verb(), r.endpoint, reply.StatusCode)
 	if err := json.Unmarshal(text, &wire); err == nil && wire.Error.Message != "" {
-		message = wire.Error.Message
+		message = shorten(wire.Error.Message, maxMessage)
 		if _, known := statusOf[wire.Error.Code]; known {
 			code = wire.Error.Code
 		}
@@ -700,7 +711,6 @@ func (c *Client) retryAfter(header string) time.Duration {
 
 // plain gives the beginning of a text in one line, and nothing where it is a page of HTML.
 func plain(text []byte) string {
-	const most = 200
 	s := strings.Join(strings.Fields(strings.ToValidUTF8(string(text), "?")), " ")
 	if strings.HasPrefix(s, "<") {
 		return ""
@@ -711,10 +721,7 @@ func plain(text []byte) string {
 		}
 		return '?'
 	}, s)
-	if runes := []rune(s); len(runes) > most {
-		return string(runes[:most]) + "..."
-	}
-	return s
+	return shorten(s, 200)
 }
 
 // discard reads a little more of a body, so that the connection can be used again, and closes it.

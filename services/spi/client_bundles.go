@@ -251,7 +251,7 @@ func (c *Client) postOnce(ctx context.Context, to, contentType string, head, tai
 	req.ContentLength = int64(len(head)) + file.size + int64(len(tail))
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("User-Agent", c.userAgent)
-	reply, err := c.http.Do(req)
+	reply, err := c.roundTrip(req, stallsAfter)
 	if err != nil {
 		return connectionFailure(ctx, "upload of "+file.Key, err)
 	}
@@ -410,7 +410,7 @@ func (c *Client) pullOnce(ctx context.Context, f BundleFile, out *os.File, h has
 	if have > 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(have, 10)+"-")
 	}
-	reply, err := c.http.Do(req)
+	reply, err := c.roundTrip(req, stallsAfter)
 	if err != nil {
 		return connectionFailure(ctx, "download of "+f.Key, err)
 	}

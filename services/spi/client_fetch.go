@@ -9,11 +9,55 @@ import (
 	"time"
 )
 
-// stallsAfter is how long a download may stand still before its connection is given up.
-const stallsAfter = time.Minute
+// How long an object's download, and a reply of the API, which may have to look for its rows, may stand still before the
+// connection is given up.
+const (
+	stallsAfter      = time.Minute
+	replyStallsAfter = 2 * time.Minute
+)
 
-// errStalled is the cause of a download that was given up.
-var errStalled = errors.New("nothing came for a minute")
+// errStalled is the cause of a reply that was given up.
+var errStalled = errors.New("nothing came for too long")
+
+// roundTrip sends a request. The reply's body fails with errStalled once its server sends nothing for so long while somebody
+// reads; closing it is a must.
+func (c *Client) roundTrip(req *http.Request, stalls time.Duration) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	reply, err := c.http.Do(req.WithContext(ctx))
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	watchdog := time.AfterFunc(stalls, func() { cancel(errStalled) })
+	watchdog.Stop()
+	reply.Body = &watched{body: reply.Body, ctx: ctx, cancel: cancel, watchdog: watchdog, stalls: stalls}
+	return reply, nil
+}
+
+// watched is the body of a reply.
+type watched struct {
+	body     io.ReadCloser
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	watchdog *time.Timer
+	stalls   time.Duration
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.watchdog.Reset(w.stalls)
+	n, err := w.body.Read(p)
+	w.watchdog.Stop()
+	if err != nil && !errors.Is(err, io.EOF) && errors.Is(context.Cause(w.ctx), errStalled) {
+		err = errStalled
+	}
+	return n, err
+}
+
+func (w *watched) Close() error {
+	w.watchdog.Stop()
+	defer w.cancel(nil)
+	return w.body.Close()
+}
 
 // Fetch downloads what a presigned URL of a reply leads to, such as [Image.URL]. read is called for each attempt, with the
 // bytes from their beginning and their number, -1 where that is not known; what an earlier attempt gave is void. Where the
@@ -39,15 +83,13 @@ func (c *Client) Fetch(ctx context.Context, url string, read func(body io.Reader
 }
 
 func (c *Client) fetchOnce(ctx context.Context, url string, read func(io.Reader, int64) error) *failure {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return &failure{err: Wrap(CodeInternal, err, "the server's link is no URL")}
 	}
 	req.Header.Set("User-Agent", c.userAgent)
 	req.Header.Set("Accept-Encoding", "identity") // the size is that of the file
-	reply, err := c.http.Do(req)
+	reply, err := c.roundTrip(req, stallsAfter)
 	if err != nil {
 		return connectionFailure(ctx, "download", err)
 	}
@@ -55,16 +97,12 @@ func (c *Client) fetchOnce(ctx context.Context, url string, read func(io.Reader,
 	if reply.StatusCode != http.StatusOK {
 		return c.storeFailure(reply, "download")
 	}
-	watchdog := time.AfterFunc(stallsAfter, func() { cancel(errStalled) })
-	defer watchdog.Stop()
-	body := &watched{r: reply.Body, seen: func() { watchdog.Reset(stallsAfter) }}
+	body := &seen{Reader: reply.Body}
 	err = read(body, reply.ContentLength)
 	var wire *Error
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(context.Cause(ctx), errStalled):
-		return &failure{err: Wrap(CodeUnavailable, errStalled, "the download stood still"), again: true}
 	case ctx.Err() != nil:
 		return &failure{err: fmt.Errorf("download: %w", context.Cause(ctx))}
 	case body.err != nil:
@@ -75,18 +113,16 @@ func (c *Client) fetchOnce(ctx context.Context, url string, read func(io.Reader,
 	return &failure{err: err}
 }
 
-// watched tells of every read, and keeps the error of the last.
-type watched struct {
-	r    io.Reader
-	seen func()
-	err  error
+// seen keeps the error that a reader ended with, where it is no end.
+type seen struct {
+	io.Reader
+	err error
 }
 
-func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.r.Read(p)
-	w.seen()
+func (s *seen) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		w.err = err
+		s.err = err
 	}
 	return n, err
 }

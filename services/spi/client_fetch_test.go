@@ -145,6 +145,57 @@ func TestFetchGivesUpADownloadThatStandsStill(t *testing.T) {
 	})
 }
 
+func TestARequestWhoseReplyStandsStillEnds(t *testing.T) {
+	for name, status := range map[string]int{"a list": http.StatusOK, "an error": http.StatusBadRequest} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, err := New("http://api.example.org", WithToken("mine"), WithHTTPClient(&http.Client{Transport: silent(status)}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				_, err = c.GetUsers(t.Context())
+				if err == nil {
+					t.Error("no error")
+				}
+				if passed := time.Since(began); passed < replyStallsAfter || passed > 2*replyStallsAfter {
+					t.Errorf("it ended after %v, with %v", passed, err)
+				}
+			})
+		})
+	}
+}
+
+// silent is a transport whose replies have a status and nothing else.
+type silent int
+
+func (s silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: int(s), Header: http.Header{}, ContentLength: -1, Request: r,
+		Body: io.NopCloser(readerFunc(func([]byte) (int, error) {
+			<-r.Context().Done()
+			return 0, r.Context().Err()
+		}))}, nil
+}
+
+func TestAReaderMayTakeItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		transport := &stalls{requests: 1}
+		c, err := New("http://api.example.org", WithHTTPClient(&http.Client{Transport: transport}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		err = c.Fetch(t.Context(), "http://s3.example.org/object", func(body io.Reader, size int64) error {
+			time.Sleep(3 * stallsAfter)
+			return readAll(&got)(body, size)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "file", got, "picture (7)")
+	})
+}
+
 func TestClientKeepsItsConnections(t *testing.T) {
 	const workers = 16
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { write(w, oneUser) }))

@@ -874,3 +874,17 @@ func TestPutImagesRefusesFilesThatItCannotSend(t *testing.T) {
 type faulty struct{ err error }
 
 func (f faulty) Read([]byte) (int, error) { return 0, f.err }
+
+func TestALongMessageIsCut(t *testing.T) {
+	s := newServer(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
+		w.WriteHeader(http.StatusBadRequest)
+		write(w, `{"error":{"code":"invalid","message":"`+strings.Repeat("ü", 20_000)+`"}}`)
+	})
+	c, _ := newClient(t, s)
+	_, err := c.GetUsers(t.Context())
+	expectCode(t, err, CodeInvalid)
+	var wire *Error
+	if !errors.As(err, &wire) || wire.Message != strings.Repeat("ü", maxMessage)+"..." {
+		t.Errorf("the message has %d bytes", len(wire.Message))
+	}
+}
