@@ -8,6 +8,10 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -368,6 +372,66 @@ func TestANewModelInTheBundleTakesOver(t *testing.T) {
 	// they come ordered by the image's time: the newest image was annotated first
 	if !slices.IsSortedFunc(again, func(a, b spi.Annotation) int { return int(b.ID - a.ID) }) {
 		t.Errorf("not newest first: %v", again)
+	}
+}
+
+// TestAnImageThatEndsTheProcessFailsAndTheOthersDoNot kills the worker whenever it gets one of the photographs, as the kernel does
+// where memory runs out, and starts it again, as Docker does.
+func TestAnImageThatEndsTheProcessFailsAndTheOthersDoNot(t *testing.T) {
+	const images, killer = 12, 7
+	t.Parallel()
+	s := stack.Production(t, stack.Options{Quiet: true})
+	d := newDetected(t, s)
+	d.upload(0, tinyPhotos(images)...)
+	deadly := noon.Add(killer * time.Hour)
+
+	bucket, err := url.Parse(s.Bucket.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass := httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(bucket)
+		r.Out.Host = r.In.Host // which the links are signed for
+	}}
+	began := make(chan struct{}, 100)
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, spitest.Name(d.device, deadly)) {
+			began <- struct{}{}
+			<-r.Context().Done()
+			return
+		}
+		pass.ServeHTTP(w, r)
+	}))
+	defer store.Close()
+	db := openDatabase(t, s.Database)
+	deaths := 0
+	for {
+		w := stack.StartWorker(t, s, stack.UIDName, stack.UIDPassword, "S3_HOST="+bucket.Host, "S3_INTERNAL_URL="+store.URL)
+		d.until("the worker dies, or the image has failed", func() bool { return len(began) > 0 || len(d.failures()) > 0 })
+		if len(began) == 0 {
+			break
+		}
+		<-began
+		w.Stop(syscall.SIGKILL)
+		deaths++
+		// The hour after which its leases end is not waited for.
+		d.until("the dead worker's leases have ended", func() bool {
+			if _, err := db.ExecContext(t.Context(), "UPDATE uid_intents SET lease_until = 1 WHERE lease_until > 1"); err != nil {
+				t.Fatal(err)
+			}
+			b, err := d.client.GetBacklog(t.Context(), uidAlgo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b[0].Leased == 0
+		})
+	}
+	// once among others, then alone
+	same(t, "deaths", 1+3, deaths)
+	same(t, "annotated", images-1, len(d.untilAnnotated(images-1)))
+	failures := d.failures()
+	if len(failures) != 1 || !failures[0].Datetime.Equal(deadly) || failures[0].Failures != 3 || !strings.Contains(failures[0].Reason, "did not answer") {
+		t.Errorf("failures %+v, want that of %v", failures, deadly)
 	}
 }
 

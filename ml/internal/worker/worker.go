@@ -140,7 +140,16 @@ func (w *Worker) Run(ctx context.Context) {
 			continue
 		}
 		idle.Reset()
+		// What comes alone may be a suspect, an image whose last lease ended unanswered. Nothing else is in flight beside it, so
+		// that if this process ends, it is clear why.
+		alone := len(images) == 1
+		if alone {
+			flight.clear(ctx)
+		}
 		w.start(ctx, detecting, settling, &flight, images)
+		if alone {
+			flight.Wait()
+		}
 		if w.storeAway.Load() {
 			flight.Wait()
 			w.storeAway.Store(false)
@@ -157,6 +166,23 @@ func (w *Worker) Run(ctx context.Context) {
 type flight struct {
 	sync.WaitGroup
 	slots chan struct{}
+}
+
+// clear waits until there is nothing in flight, or ctx is done.
+func (f *flight) clear(ctx context.Context) {
+	taken := 0
+	defer func() {
+		for range taken {
+			<-f.slots
+		}
+	}()
+	for ; taken < cap(f.slots); taken++ {
+		select {
+		case f.slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // lingering gives a context that ends some time after ctx does.

@@ -53,6 +53,7 @@ type site struct {
 	hangs map[string]int          // how many calls of a kind get no answer
 	store func() int              // gives another status than 200; nil: none
 	bad   map[string]int          // statuses of some objects, by path
+	alone map[string]bool         // devices whose images come with no others
 }
 
 // newSite gives one with n photographs, a minute apart.
@@ -106,6 +107,9 @@ func (s *site) LeaseImages(ctx context.Context, what spi.What, requests ...spi.W
 	}
 	s.limits, s.versions = append(s.limits, requests[0].Limit), append(s.versions, requests[0].AlgoVersion)
 	n := min(len(s.waiting), requests[0].Limit)
+	if i := slices.IndexFunc(s.waiting[:n], func(p spi.Image) bool { return s.alone[p.Device] }); i >= 0 {
+		n = max(i, 1)
+	}
 	leased := slices.Clone(s.waiting[:n])
 	s.waiting = s.waiting[n:]
 	return leased, nil
@@ -281,7 +285,7 @@ func TestEveryImageIsAnnotatedInTheOrderOfTheLease(t *testing.T) {
 		same(t, "annotated", want, s.annotated(t))
 		same(t, "reported", 0, len(s.reported))
 		// half a minute's work at a time, once it is known how long an image takes
-		same(t, "leases", []int{1, 1, 7, 7}, s.limits[:4])
+		same(t, "leases", []int{1, 7, 7, 7}, s.limits[:4])
 		expected := "# HELP uid_insects_total Insects found on them.\n# TYPE uid_insects_total counter\nuid_insects_total 20\n"
 		if err := testutil.GatherAndCompare(reg, strings.NewReader(expected), "uid_insects_total"); err != nil {
 			t.Error(err)
@@ -567,6 +571,48 @@ func TestLargePhotographsAreLookedAtOneByOne(t *testing.T) {
 		run(t, s, 4, 5*time.Minute, d)
 		same(t, "put", 8, len(s.put))
 		same(t, "large ones at a time", 0, int(both.Load()))
+	})
+}
+
+func TestAnImageThatComesAloneIsLookedAtAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(40)
+		s.alone = map[string]bool{"00000011": true, "00000022": true, "00000026": true}
+		widths := map[int]bool{32 + 0x11: true, 32 + 0x22: true, 32 + 0x26: true}
+		var flying, most, beside atomic.Int32
+		d := slowly(4 * time.Second)
+		well := d.detect
+		d.detect = func(ctx context.Context, p image.Image) ([]detect.Insect, error) {
+			n := flying.Add(1)
+			defer flying.Add(-1)
+			if n > most.Load() {
+				most.Store(n)
+			}
+			insects, err := well(ctx, p)
+			if widths[p.Bounds().Dx()] {
+				beside.Add(max(n, flying.Load()) - 1)
+			}
+			return insects, err
+		}
+		run(t, s, 4, 10*time.Minute, d)
+		same(t, "put", 40, len(s.put))
+		same(t, "images beside those that came alone", 0, int(beside.Load()))
+		same(t, "images at a time", 4, int(most.Load()))
+		// nor is anything leased beside them, that would wait for an hour if they ended the process
+		same(t, "failures", 0, len(s.reported))
+	})
+}
+
+func TestAStopDoesNotWaitToLookAtAnImageAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(20)
+		s.alone = map[string]bool{"0000000d": true} // behind six others
+		run(t, s, 2, 9*time.Second, slowly(4*time.Second))
+		same(t, "put or waiting", 20, len(s.put)+len(s.waiting))
+		same(t, "failures", map[string]string{}, s.reasons())
+		if s.givenBack() == 0 {
+			t.Error("nothing was given back")
+		}
 	})
 }
 

@@ -16,15 +16,20 @@ import (
 type Work interface {
 	// LeaseImages leases up to r.Limit images to the user until r.Until and gives them: those without any annotation of the
 	// algorithm first, then those with one of an older version, the oldest version first; newest image first in each. No two
-	// callers, on whatever server, get the same image before its lease has ended. Images whose lease ended unanswered are
-	// given out again. While many images are not entered yet, it may give fewer than there are, or none: the next call goes
-	// on. CodeInvalid where the version has no timestamp, CodeNotFound where the user is not there.
+	// callers, on whatever server, get the same image before its lease has ended. While many images are not entered yet, it
+	// may give fewer than there are, or none: the next call goes on. CodeInvalid where the version has no timestamp,
+	// CodeNotFound where the user is not there.
+	//
+	// Images whose lease ended unanswered are suspects: one of them may have ended the worker that had them all. They are
+	// found and given only by requests with r.Suspect, which get one of them, in the same order, or nothing: the caller hands
+	// it out alone, and where the worker does not answer for it again, that is a failure of the image, as AddFailure's.
 	LeaseImages(ctx context.Context, r LeaseRequest) ([]Image, error)
 	// AddFailure notes that the worker could not annotate the image, and ends its lease, unless another user, or a later
 	// version, has leased it meanwhile. After maxFailures it is not leased again until RetryFailures. It gives f with the
 	// number of failures so far. CodeNotFound where there is no such image; an image that has nothing to do for that
 	// algorithm is left alone, and has 0 failures. The device is exact, compared without case. Where f.GivenBack is set the
-	// worker has not tried: the lease ends as with a failure, and nothing is counted or kept.
+	// worker has not tried: the lease ends as with a failure, and nothing is counted or kept. Either way the image is no suspect
+	// any more: the worker lives.
 	AddFailure(ctx context.Context, f Failure, maxFailures int) (Failure, error)
 	// Failures calls fn with the images inside one of the series that failed maxFailures times or more, of that algorithm
 	// or, where algoName is empty, of any, ordered by device, datetime, algorithm.
@@ -48,6 +53,8 @@ type LeaseRequest struct {
 	UserID      int64  // of the worker; its leases end with its account
 	Limit       int
 	Now, Until  time.Time
+	Suspect     bool // one image whose last lease ended unanswered, and nothing else
+	MaxFailures int  // as in AddFailure, for leases of suspects that ended
 }
 
 // Failure is an image that could not be annotated.

@@ -72,7 +72,8 @@ type Request struct {
 }
 
 // Lease leases images to the user for [LeaseLife]: at most [MaxLease] in all, and at most Limit for requests that differ in
-// their series alone, which are answered together, newest image first. CodeInvalid where there are too many algorithms.
+// their series alone, which are answered together, newest image first. Before all others come, one at a time and with nothing
+// beside it, images whose last lease ended unanswered: see [store.Work]. CodeInvalid where there are too many algorithms.
 func (q *Queue) Lease(ctx context.Context, requests []Request, userID int64) ([]store.Image, error) {
 	groups := map[Request]int{} // by what they have in common
 	var asked []store.LeaseRequest
@@ -90,15 +91,23 @@ func (q *Queue) Lease(ctx context.Context, requests []Request, userID int64) ([]
 		}
 		asked[i].Series = append(asked[i].Series, r.Series)
 	}
+	lease := func(r store.LeaseRequest, limit int) ([]store.Image, error) {
+		if r.Limit = min(r.Limit, limit); r.Limit == 0 {
+			return nil, nil
+		}
+		r.Now, r.MaxFailures = q.now().UTC(), MaxFailures
+		r.Until = r.Now.Add(LeaseLife)
+		return q.store.LeaseImages(ctx, r)
+	}
+	for _, r := range asked {
+		r.Suspect = true
+		if alone, err := lease(r, 1); err != nil || len(alone) > 0 {
+			return alone, err
+		}
+	}
 	var leased []store.Image
 	for _, r := range asked {
-		r.Limit = min(r.Limit, MaxLease-len(leased))
-		if r.Limit == 0 {
-			break
-		}
-		r.Now = q.now().UTC()
-		r.Until = r.Now.Add(LeaseLife)
-		images, err := q.store.LeaseImages(ctx, r)
+		images, err := lease(r, MaxLease-len(leased))
 		if err != nil {
 			return nil, err
 		}

@@ -19,13 +19,17 @@ const version = "1598113346-ad2cd78dfaca12821046dfb8994724d5"
 // plenty has as many images as anybody asks for, and notes what was asked.
 type plenty struct {
 	store.Work
-	asked  []store.LeaseRequest
-	most   int
-	failed []store.Failure
+	asked    []store.LeaseRequest
+	most     int
+	suspects map[string]int // by algorithm
+	failed   []store.Failure
 }
 
 func (p *plenty) LeaseImages(_ context.Context, r store.LeaseRequest) ([]store.Image, error) {
 	p.asked = append(p.asked, r)
+	if r.Suspect {
+		return make([]store.Image, p.suspects[r.AlgoName]), nil
+	}
 	return make([]store.Image, min(r.Limit, p.most)), nil
 }
 
@@ -57,12 +61,31 @@ func TestRequestsThatDifferInTheirSeriesAreAnsweredTogether(t *testing.T) {
 		t.Errorf("%d images", len(images))
 	}
 	until := now.Add(time.Hour)
+	request := func(algo string, limit int, suspect bool, of ...string) store.LeaseRequest {
+		r := store.LeaseRequest{AlgoName: algo, AlgoVersion: version, UserID: 7, Limit: limit, Now: now, Until: until, Suspect: suspect, MaxFailures: work.MaxFailures}
+		for _, device := range of {
+			r.Series = append(r.Series, series(device))
+		}
+		return r
+	}
 	want := []store.LeaseRequest{
-		{Series: []store.Series{series("a"), series("c")}, AlgoName: "x", AlgoVersion: version, UserID: 7, Limit: 50, Now: now, Until: until},
-		{Series: []store.Series{series("b")}, AlgoName: "y", AlgoVersion: version, UserID: 7, Limit: 24, Now: now, Until: until},
+		request("x", 1, true, "a", "c"), request("y", 1, true, "b"), request("z", 1, true, "d"),
+		request("x", 50, false, "a", "c"), request("y", 24, false, "b"),
 	}
 	if diff := cmp.Diff(want, p.asked); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+func TestASuspectComesBeforeAllOthersAndAlone(t *testing.T) {
+	p := &plenty{most: 40, suspects: map[string]int{"y": 1, "z": 1}}
+	var requests []work.Request
+	for _, algo := range []string{"x", "y", "z"} {
+		requests = append(requests, work.Request{Series: series("a"), AlgoName: algo, AlgoVersion: version, Limit: 50})
+	}
+	images, err := work.New(p, func() time.Time { return now }).Lease(t.Context(), requests, 7)
+	if err != nil || len(images) != 1 || len(p.asked) != 2 {
+		t.Errorf("%d images by %d requests, %v; want that of y", len(images), len(p.asked), err)
 	}
 }
 
@@ -73,7 +96,7 @@ func TestARequestCannotNameAnyNumberOfAlgorithms(t *testing.T) {
 	for i := range 17 {
 		requests = append(requests, work.Request{Series: series("a"), AlgoName: strings.Repeat("x", i+1), AlgoVersion: version, Limit: 1})
 	}
-	if _, err := q.Lease(t.Context(), requests[:16], 1); err != nil || len(p.asked) != 16 {
+	if _, err := q.Lease(t.Context(), requests[:16], 1); err != nil || len(p.asked) != 32 { // for suspects, then for all
 		t.Errorf("%d requests, %v", len(p.asked), err)
 	}
 	_, err := q.Lease(t.Context(), requests, 1)
@@ -81,7 +104,7 @@ func TestARequestCannotNameAnyNumberOfAlgorithms(t *testing.T) {
 	if !errors.As(err, &e) || e.Code != spi.CodeInvalid {
 		t.Errorf("error %v", err)
 	}
-	if len(p.asked) != 16 {
+	if len(p.asked) != 32 {
 		t.Error("the queue was asked all the same")
 	}
 }

@@ -27,12 +27,18 @@ import (
 // Those who store annotations share their algorithm's row in uid_algorithms; a backfill holds it alone: so an annotation is
 // seen by the backfill, or sees the row that the backfill has made. Leases take rows of uid_intents without waiting.
 
-// States of an intent.
+// States of an intent. A suspect waits too: its last lease ended unanswered, maybe because the image ended the program that
+// looked at it, so that it is leased alone the next time.
 const (
 	waiting = iota
 	leased
 	failed
+	suspect
+	leasedAlone
 )
+
+// endedAlone is the reason of the failure that the end of such a lease is.
+const endedAlone = "the worker that had this image alone did not answer within the lease: looking at it may have ended the program (out of memory, a fault of a library)"
 
 // noVersion is the timestamp of what has none: below those of all versions.
 const noVersion = -1
@@ -161,9 +167,14 @@ func (s *Store) LeaseImages(ctx context.Context, r store.LeaseRequest) ([]store.
 	if err != nil {
 		return nil, err
 	}
-	l := &leasing{s: s, request: r, algorithm: a, asked: asked}
-	if err := s.releaseEnded(ctx, a.id, r.Now); err != nil {
-		return nil, err
+	l := &leasing{s: s, request: r, algorithm: a, asked: asked, from: waiting, to: leased}
+	if r.Suspect {
+		if err := s.releaseEnded(ctx, &a, &r); err != nil {
+			return nil, err
+		}
+		l.request.Limit, l.from, l.to = 1, suspect, leasedAlone
+		err := l.lease(ctx)
+		return l.images, s.fail(ctx, err, "leasing", "table uid_intents")
 	}
 	for looked := 0; ; {
 		if err = l.lease(ctx); err != nil || len(l.images) >= r.Limit {
@@ -187,22 +198,34 @@ func (s *Store) LeaseImages(ctx context.Context, r store.LeaseRequest) ([]store.
 	return l.images, s.fail(ctx, err, "leasing", "table uid_intents")
 }
 
-// releaseEnded lets images wait again whose lease has ended. Rows that others have locked are left to the next request.
-func (s *Store) releaseEnded(ctx context.Context, algorithm int64, now time.Time) error {
+// releaseEnded lets images wait again whose lease has ended, as suspects. To those that were leased alone it is a failure.
+// Rows that others have locked are left to the next request.
+func (s *Store) releaseEnded(ctx context.Context, a *algorithm, r *store.LeaseRequest) error {
 	for {
 		ended, err := int64s(ctx, s.read, "SELECT image_id FROM uid_intents"+s.dialect.useIndex("intent_lease")+
-			" WHERE lease_until <= ? AND algorithm_id = ? LIMIT ?", now.Unix(), algorithm, intentsPerUpdate)
+			" WHERE lease_until <= ? AND algorithm_id = ? LIMIT ?", r.Now.Unix(), a.id, intentsPerUpdate)
 		if err != nil || len(ended) == 0 {
 			return s.fail(ctx, err, "reading", "table uid_intents")
 		}
 		released := 0
 		err = s.inTx(ctx, "writing", "table uid_intents", func(tx *sql.Tx) error {
-			locked, err := s.lockIntents(ctx, tx, algorithm, ended, "lease_until <= ?", now.Unix())
-			if err != nil || len(locked) == 0 {
+			alone, err := s.lockIntents(ctx, tx, a.id, ended, "state = ? AND lease_until <= ?", leasedAlone, r.Now.Unix())
+			if err != nil {
 				return err
 			}
-			released = len(locked)
-			return s.updateIntents(ctx, tx, algorithm, locked, unleased)
+			// MariaDB sets one column after the other, SQLite all at once: none is read after it was set.
+			if err := s.updateIntents(ctx, tx, a.id, alone, `state = CASE WHEN failures + 1 >= ? THEN 2 ELSE 3 END, failures = failures + 1,
+				failed_version = CASE WHEN lease_time = ? THEN ? ELSE CAST(lease_time AS CHAR) END, failed_reason = ?, failed_datetime = ?,
+				failed_user = (SELECT username FROM users WHERE id = lease_user), `+noLease,
+				r.MaxFailures, a.time, a.version, endedAlone, s.dialect.datetime(r.Now.UTC().Truncate(time.Second))); err != nil {
+				return err
+			}
+			others, err := s.lockIntents(ctx, tx, a.id, ended, "lease_until <= ?", r.Now.Unix())
+			if err != nil {
+				return err
+			}
+			released = len(alone) + len(others)
+			return s.updateIntents(ctx, tx, a.id, others, "state = 3, "+noLease)
 		})
 		if err != nil || released < intentsPerUpdate {
 			return err
@@ -251,6 +274,7 @@ type leasing struct {
 	request   store.LeaseRequest
 	algorithm algorithm
 	asked     int64 // the version's timestamp
+	from, to  int   // states of an image, before and after
 	spans     []span
 	planned   bool
 	images    []store.Image // leased so far
@@ -264,8 +288,8 @@ func (l *leasing) lease(ctx context.Context) error {
 	for best := int64(noVersion - 1); len(l.images) < l.request.Limit; {
 		// The images with the oldest annotations come first, those without any before them.
 		err := s.read.QueryRowContext(ctx, "SELECT best_time FROM uid_intents"+s.dialect.useIndex("intent_order")+
-			" WHERE algorithm_id = ? AND state = 0 AND best_time > ? AND best_time < ? ORDER BY best_time LIMIT 1",
-			l.algorithm.id, best, l.asked).Scan(&best)
+			" WHERE algorithm_id = ? AND state = ? AND best_time > ? AND best_time < ? ORDER BY best_time LIMIT 1",
+			l.algorithm.id, l.from, best, l.asked).Scan(&best)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -340,8 +364,8 @@ func (l *leasing) candidates(ctx context.Context, best int64, last candidate, n 
 				end, more = last.at+1, " AND (datetime < ? OR image_id < ?)"
 			}
 			query.WriteString("SELECT * FROM (SELECT image_id, datetime FROM uid_intents" + s.dialect.useIndex(index) + " WHERE " + device +
-				"algorithm_id = ? AND state = 0 AND best_time = ? AND datetime >= ? AND datetime < ?" + more)
-			args = append(args, l.algorithm.id, best, s.dialect.datetime(time.Unix(r.start, 0)), s.dialect.datetime(time.Unix(end, 0)))
+				"algorithm_id = ? AND state = ? AND best_time = ? AND datetime >= ? AND datetime < ?" + more)
+			args = append(args, l.algorithm.id, l.from, best, s.dialect.datetime(time.Unix(r.start, 0)), s.dialect.datetime(time.Unix(end, 0)))
 			if more != "" {
 				args = append(args, s.dialect.datetime(time.Unix(last.at, 0)), last.id)
 			}
@@ -405,12 +429,12 @@ func (l *leasing) take(ctx context.Context, best int64, candidates []candidate) 
 		if err != nil {
 			return err
 		}
-		locked, err := s.lockIntents(ctx, tx, l.algorithm.id, ids, "state = 0 AND best_time = ?", best)
+		locked, err := s.lockIntents(ctx, tx, l.algorithm.id, ids, "state = ? AND best_time = ?", l.from, best)
 		if err != nil || len(locked) == 0 {
 			return err
 		}
-		if err := s.updateIntents(ctx, tx, l.algorithm.id, locked, "state = 1, lease_user = ?, lease_until = ?, lease_time = ?",
-			r.UserID, r.Until.Unix(), l.asked); err != nil {
+		if err := s.updateIntents(ctx, tx, l.algorithm.id, locked, "state = ?, lease_user = ?, lease_until = ?, lease_time = ?",
+			l.to, r.UserID, r.Until.Unix(), l.asked); err != nil {
 			return err
 		}
 		return p.fill(tx.QueryContext(ctx, "SELECT "+imageColumns+" FROM images WHERE id IN ("+placeholders(len(locked))+")", anys(locked)...))
@@ -644,9 +668,10 @@ func (s *Store) AddFailure(ctx context.Context, f store.Failure, maxFailures int
 	return f, err
 }
 
-// giveBack lets an image that its worker has not tried wait again.
+// giveBack lets an image that its worker has not tried wait again. A suspect is none any more: leased alone again and again, one
+// that the object store does not serve would look like a store that serves nothing.
 func (s *Store) giveBack(ctx context.Context, tx *sql.Tx, f *store.Failure, image, algorithm int64, state int, holder, leaseTime sql.Null[int64]) error {
-	if state != leased {
+	if state != leased && state != leasedAlone {
 		return nil
 	}
 	ends, err := s.endsLease(ctx, tx, f, holder, leaseTime)

@@ -47,12 +47,12 @@ func newWorker(t testing.TB, s store.Store) int64 {
 }
 
 func uidRequest(user int64, version string) store.LeaseRequest {
-	return store.LeaseRequest{Series: []store.Series{allImages}, AlgoName: "uid", AlgoVersion: version, UserID: user, Limit: 64, Now: workNow, Until: workNow.Add(time.Hour)}
+	return store.LeaseRequest{Series: []store.Series{allImages}, AlgoName: "uid", AlgoVersion: version, UserID: user, Limit: 64, Now: workNow, Until: workNow.Add(time.Hour), MaxFailures: 3}
 }
 
 func leaseImages(t testing.TB, s store.Store, r store.LeaseRequest) []store.Image {
 	t.Helper()
-	images, err := s.LeaseImages(context.Background(), r)
+	images, err := storetest.Lease(context.Background(), s, r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestWorkDoesNotWaitForDeletions(t *testing.T) {
 	// An image that is being deleted is passed over, whether it waits or its lease has ended.
 	r.Now, r.Until, r.Limit = r.Until, r.Until.Add(time.Hour), 64
 	err = s.DeleteImages(testContext(t), append(key(3), key(2)...), func(ctx context.Context, _ []store.Image) error {
-		leased, err := s.LeaseImages(ctx, r)
+		leased, err := storetest.Lease(ctx, s, r)
 		if err != nil || len(leased) != 2 || leased[0].ID != images[1].ID || leased[1].ID != images[0].ID {
 			t.Errorf("leased %+v, %v", leased, err)
 		}

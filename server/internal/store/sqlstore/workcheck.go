@@ -46,11 +46,11 @@ func older(b *store.Backlog, at time.Time) {
 func (s *Store) countIntents(ctx context.Context, a *algorithm, now time.Time, b *store.Backlog) error {
 	err := s.eachCount(ctx, func(state int, n int64, oldest time.Time) {
 		switch state {
-		case waiting:
-			b.Waiting = n
+		case waiting, suspect:
+			b.Waiting += n
 			older(b, oldest)
-		case leased:
-			b.Leased = n
+		case leased, leasedAlone:
+			b.Leased += n
 		case failed:
 			b.Failed = n
 		}
@@ -65,7 +65,7 @@ func (s *Store) countIntents(ctx context.Context, a *algorithm, now time.Time, b
 		b.Waiting += n
 		older(b, oldest)
 	}, "SELECT state, COUNT(*), MIN(datetime) FROM uid_intents"+s.dialect.useIndex("intent_lease")+
-		" WHERE lease_until <= ? AND algorithm_id = ? AND state = 1 GROUP BY state", now.Unix(), a.id)
+		" WHERE lease_until <= ? AND algorithm_id = ? GROUP BY state", now.Unix(), a.id)
 }
 
 func (s *Store) eachCount(ctx context.Context, fn func(state int, n int64, oldest time.Time), query string, args ...any) error {

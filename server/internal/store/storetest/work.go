@@ -26,13 +26,29 @@ func request(userID int64, version string, series ...store.Series) store.LeaseRe
 	if len(series) == 0 {
 		series = []store.Series{always}
 	}
-	return store.LeaseRequest{Series: series, AlgoName: uid, AlgoVersion: version, UserID: userID, Limit: 64, Now: noon, Until: noon.Add(time.Hour)}
+	return store.LeaseRequest{Series: series, AlgoName: uid, AlgoVersion: version, UserID: userID, Limit: 64, Now: noon, Until: noon.Add(time.Hour), MaxFailures: 3}
 }
 
-// lease asks for work until there is no more, or the limit is reached.
+// Lease asks for work as many requests one after the other would: for the suspects one by one, then for the others.
+func Lease(ctx context.Context, s store.Work, r store.LeaseRequest) (all []store.Image, err error) {
+	for r.Suspect = true; r.Limit > 0; r.Limit-- {
+		one, err := s.LeaseImages(ctx, r)
+		if err != nil {
+			return all, err
+		}
+		if len(one) == 0 {
+			break
+		}
+		all = append(all, one...)
+	}
+	r.Suspect = false
+	others, err := s.LeaseImages(ctx, r)
+	return append(all, others...), err
+}
+
 func lease(t *testing.T, s store.Work, r store.LeaseRequest) []store.Image {
 	t.Helper()
-	images, err := s.LeaseImages(background(t), r)
+	images, err := Lease(background(t), s, r)
 	must(t, err)
 	return images
 }
@@ -109,7 +125,13 @@ func testLeaseSeries(t *testing.T, s store.Store) {
 	of := func(device string, from, to int) store.Series {
 		return store.Series{Device: device, Start: day.Add(time.Duration(from) * time.Minute), End: day.Add(time.Duration(to) * time.Minute)}
 	}
-	clock := noon
+	giveBack := func(leased []store.Image) {
+		for _, i := range leased {
+			back := failure(i, version1, "uid")
+			back.GivenBack = true
+			fail(t, s, back)
+		}
+	}
 	for name, test := range map[string]struct {
 		series []store.Series
 		want   []string
@@ -125,20 +147,22 @@ func testLeaseSeries(t *testing.T, s store.Store) {
 		"the whole of time":     {[]store.Series{{Device: "b%", Start: at("0001-01-01").AddDate(-1, 0, 0), End: at("9999-12-31T23:59:59Z")}}, []string{"bbbbbbbb 06-20 00:02:00", "bbbbbbbb 06-20 00:01:00", "bbbbbbbb 06-20 00:00:00"}},
 	} {
 		r := request(w, version1, test.series...)
-		clock = clock.Add(2 * time.Hour) // the leases of the last test have ended
-		r.Now, r.Until = clock, clock.Add(time.Hour)
-		if got := names(lease(t, s, r)); strings.Join(got, ",") != strings.Join(test.want, ",") {
+		leased := lease(t, s, r)
+		if got := names(leased); strings.Join(got, ",") != strings.Join(test.want, ",") {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
+		giveBack(leased)
 		// Series one by one and a page at a time find the same.
-		r.Now, r.Until, r.Limit = r.Until, r.Until.Add(time.Minute), 1
-		n := 0
-		for len(lease(t, s, r)) > 0 {
-			n++
+		r.Limit = 1
+		var each []store.Image
+		for one := lease(t, s, r); len(one) > 0; one = lease(t, s, r) {
+			each = append(each, one...)
 		}
-		if n != len(test.want) {
-			t.Errorf("%s: %d images one by one, want %d", name, n, len(test.want))
-		}
+		equal(t, each, leased)
+		// So do suspects.
+		r.Now, r.Until, r.Limit = r.Until, r.Until.Add(time.Minute), 64
+		equal(t, lease(t, s, r), leased)
+		giveBack(leased)
 	}
 	sound(t, s)
 }
@@ -187,6 +211,109 @@ func testLeaseEnds(t *testing.T, s store.Store) {
 	equal(t, lease(t, s, later(time.Hour)), []store.Image{images[2], images[1]})
 	equal(t, len(lease(t, s, later(time.Hour))), 0)
 	equal(t, lease(t, s, later(5*time.Hour)), reversed(images))
+	sound(t, s)
+}
+
+// testSuspects lets a worker be killed by one image of those that it has leased.
+func testSuspects(t *testing.T, s store.Store) {
+	w := worker(t, s)
+	images := someImages(t, s, "aaaaaaaa", 3)
+	killer := images[2]
+	hours := 0
+	ask := func(suspect bool, limit int) []store.Image {
+		t.Helper()
+		r := request(w, version1)
+		r.Now = noon.Add(time.Duration(hours) * time.Hour)
+		r.Until, r.Suspect, r.Limit = r.Now.Add(time.Hour), suspect, limit
+		got, err := s.LeaseImages(background(t), r)
+		must(t, err)
+		return got
+	}
+	waiting := func(waiting, leased, failed int64) {
+		t.Helper()
+		b := backlog(t, s, noon.Add(time.Duration(hours)*time.Hour))[0]
+		equal(t, [3]int64{b.Waiting, b.Leased, b.Failed}, [3]int64{waiting, leased, failed})
+	}
+	equal(t, len(ask(true, 64)), 0)
+	equal(t, ask(false, 64), reversed(images))
+	equal(t, len(ask(true, 64)), 0) // their leases go on
+	hours = 1
+	waiting(3, 0, 0)
+	more := someImages(t, s, "bbbbbbbb", 1)
+	for failures := range 3 {
+		equal(t, len(failuresIn(t, s, "", always)), 0)
+		equal(t, ask(true, 64), []store.Image{killer})
+		if failures == 0 {
+			// The innocent are annotated, one by one, and what comes meanwhile is not kept waiting.
+			equal(t, ask(false, 64), more)
+			waiting(2, 2, 0)
+			equal(t, ask(true, 64), images[1:2])
+			annotate(t, s, uid, version1, images[1], more[0])
+			// A worker that gives an image back lives: it may be leased with others again.
+			equal(t, ask(true, 64), images[:1])
+			back := failure(images[0], version1, "uid")
+			back.GivenBack = true
+			fail(t, s, back)
+			equal(t, len(ask(true, 64)), 0)
+			equal(t, ask(false, 64), images[:1])
+			annotate(t, s, uid, version1, images[0])
+		}
+		sound(t, s)
+		hours++
+	}
+	waiting(1, 0, 0) // nobody has asked since
+	equal(t, len(ask(true, 64)), 0)
+	waiting(0, 0, 1)
+	rests := failuresIn(t, s, "", always)
+	equal(t, len(rests), 1)
+	if reason := rests[0].Reason; !strings.Contains(reason, "did not answer") {
+		t.Errorf("the reason is %q", reason)
+	}
+	rests[0].Reason = ""
+	equal(t, rests[0], store.Failure{
+		Device: killer.Device, Datetime: killer.Datetime, AlgoName: uid, AlgoVersion: version1, Failures: 3,
+		DatetimeLast: noon.Add(time.Duration(hours) * time.Hour), APIUser: text("uid"),
+	})
+	equal(t, len(ask(false, 64)), 0)
+	// It is tried again with the others.
+	_, err := s.RetryFailures(background(t), []store.Series{always}, "")
+	must(t, err)
+	equal(t, ask(false, 64), []store.Image{killer})
+	sound(t, s)
+}
+
+// testSuspectsOfAnOldVersion lets the worker of an older version die: the failure names what is known of it.
+func testSuspectsOfAnOldVersion(t *testing.T, s store.Store) {
+	w := worker(t, s)
+	image := someImages(t, s, "aaaaaaaa", 1)[0]
+	r := request(w, version2)
+	r.Limit = 1
+	equal(t, lease(t, s, r), []store.Image{image}) // the algorithm is known at a later version
+	r.AlgoVersion, r.MaxFailures = version1, 1
+	r.Now, r.Until = r.Until, r.Until.Add(time.Hour)
+	equal(t, lease(t, s, r), []store.Image{image})
+	r.Now, r.Until = r.Until, r.Until.Add(time.Hour)
+	equal(t, len(lease(t, s, r)), 0)
+	time1, _, _ := strings.Cut(version1, "-")
+	equal(t, failuresIn(t, s, "", always)[0].AlgoVersion, time1)
+}
+
+// testAnswersOfSuspects lets the worker that has a suspect alone report what is wrong with it: nothing ended it.
+func testAnswersOfSuspects(t *testing.T, s store.Store) {
+	w := worker(t, s)
+	images := someImages(t, s, "aaaaaaaa", 2)
+	equal(t, len(lease(t, s, request(w, version1))), 2)
+	r := request(w, version1)
+	r.Now, r.Until, r.Limit = r.Until, r.Until.Add(time.Hour), 1
+	equal(t, lease(t, s, r), images[1:])
+	equal(t, fail(t, s, failure(images[1], version1, "uid")).Failures, 1)
+	r.Suspect, r.Limit = false, 64
+	got, err := s.LeaseImages(background(t), r)
+	must(t, err)
+	equal(t, got, images[1:])
+	// Annotations of an older version do not end a suspect's wait for the newer one, nor do they clear it.
+	annotate(t, s, uid, "5-x", images[0])
+	equal(t, lease(t, s, r), images[:1])
 	sound(t, s)
 }
 
@@ -647,7 +774,7 @@ func testCrew(t *testing.T, s store.Store) {
 	work := func(w int, r *rand.Rand) {
 		now := clock.Add(int64(r.IntN(20)))
 		request := store.LeaseRequest{
-			Series: []store.Series{always}, AlgoName: uid, AlgoVersion: version1, UserID: users[w], Limit: 1 + r.IntN(64),
+			Series: []store.Series{always}, AlgoName: uid, AlgoVersion: version1, UserID: users[w], Limit: 1 + r.IntN(64), MaxFailures: maxFailures,
 			Now: time.Unix(now, 0).UTC(), Until: time.Unix(now+3600, 0).UTC(),
 		}
 		if w%2 == 1 { // by device
@@ -659,7 +786,7 @@ func testCrew(t *testing.T, s store.Store) {
 		mu.Lock()
 		before := steps
 		mu.Unlock()
-		leased, err := s.LeaseImages(ctx, request)
+		leased, err := Lease(ctx, s, request)
 		if err != nil {
 			t.Error(err)
 			cancel()
