@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -44,6 +45,9 @@ const (
 	askForNews = time.Second
 	// keepDays is how often the days are worked out that changed and that nobody asked for.
 	keepDays = 10 * time.Minute
+	// The newest days are worked out first, since they are what most viewers ask for, and the last of all those older than a year.
+	newestDays = 31
+	newerDays  = 366
 )
 
 // database is the store with what only its owner does.
@@ -259,17 +263,23 @@ func (s *Server) makeBucket(ctx context.Context) {
 }
 
 // keepDays works the days out that viewers will ask for, now and then, so that the first of them does not wait: after an
-// upgrade those are all. It takes a third of one core's time at most, and stops where the database fails until the next time.
+// upgrade those are all. The newest it works out at once, and all others in a third of its time, so that they slow nobody
+// down. It stops where the database fails until the next time.
 func (s *Server) keepDays(ctx context.Context) {
-	for ctx.Err() == nil {
-		began := time.Now()
-		err := s.db.KeepDays(ctx, func() error {
-			pause(ctx, 2*time.Since(began))
-			began = time.Now()
-			return ctx.Err()
-		})
-		if err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "working out the days of devices failed; it is done as they are asked for", "error", err)
+	for rest := 0; ctx.Err() == nil; {
+		today := int(time.Now().Unix() / store.DaySeconds)
+		for _, days := range [][2]int{{today - newestDays, math.MaxInt32}, {today - newerDays, today - newestDays}, {math.MinInt32, today - newerDays}} {
+			began := time.Now()
+			err := s.db.KeepDays(ctx, days[0], days[1], func() error {
+				pause(ctx, time.Duration(rest)*time.Since(began))
+				began = time.Now()
+				return ctx.Err()
+			})
+			if err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "working out the days of devices failed; some are done as they are asked for", "error", err)
+				break
+			}
+			rest = 2
 		}
 		pause(ctx, keepDays)
 	}

@@ -72,7 +72,7 @@ type api struct {
 	uploads  *semaphore.Weighted // by form
 	large    *semaphore.Weighted // by byte
 	lists    *semaphore.Weighted // elements of JSON lists, by byte
-	plots    *semaphore.Weighted // by byte
+	plots    *plotRoom
 	docsHTML func() ([]byte, error)
 }
 
@@ -85,7 +85,7 @@ func New(cfg Config) (http.Handler, error) {
 	a := &api{
 		Config: cfg, inMemory: semaphore.NewWeighted(formsInMemory), uploads: semaphore.NewWeighted(uploadsAtOnce), large: semaphore.NewWeighted(largeFiles),
 		lists:    semaphore.NewWeighted(listBytes),
-		plots:    semaphore.NewWeighted(plotBytes),
+		plots:    newPlotRoom(),
 		docsHTML: sync.OnceValues(func() ([]byte, error) { return renderDocs(openAPI) }),
 	}
 	g := gin.New()

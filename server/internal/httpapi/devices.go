@@ -17,8 +17,12 @@ import (
 const (
 	usualDays  = 28
 	maxDays    = 3660
-	recent     = 24  // images of a device that are looked at for what is known last
-	dayBytes   = 128 // about what a day of a device takes of the memory
+	recent     = 24      // images of a device that are looked at for what is known last
+	dayBytes   = 128     // about what a day of a device takes of the memory, and
+	lineBytes  = 2 * 800 // a line of the reply, which grows by doubling, and
+	countBytes = 2 * 6   // each of its numbers of images
+	// Images whose times are read for a request, of days that changed: a second's work.
+	maxTimes   = 1_000_000
 	daySeconds = store.DaySeconds
 )
 
@@ -92,23 +96,32 @@ type deviceState struct {
 	newest  []store.Image // the newest first
 }
 
-func (a *api) getDevices(c *gin.Context, _ *store.User) error {
+// getDevices holds the reply until it is whole: of too many days that changed it is told by a status.
+func (a *api) getDevices(c *gin.Context, user *store.User) error {
 	now := a.Now().UTC()
 	q, err := readDevicesQuery(c.Request.URL.Query(), now)
 	if err != nil {
 		return err
 	}
 	ctx := c.Request.Context()
-	done, err := a.room(ctx, maxDevicesAtOnce*(q.end-q.first)*dayBytes)
-	if err != nil {
-		return err
-	}
-	defer done()
 	devices, err := a.Views.DevicesLike(ctx, q.patterns)
 	if err != nil {
 		return err
 	}
+	days := q.end - q.first
+	bytes := maxDevicesAtOnce*days*dayBytes + len(devices)*(lineBytes+days*countBytes)
+	if bytes > userPlotBytes {
+		return spi.Errorf(spi.CodeInvalid, "%d days of %d devices are more than one reply may hold: ask for a shorter range, or fewer devices", days, len(devices))
+	}
+	done, err := a.plots.take(ctx, user.ID, bytes)
+	if err != nil {
+		return err
+	}
+	defer done()
+	effort := store.NewEffort(maxTimes, 0)
 	l := newList(c, q.format)
+	l.hold = true
+	l.hurry(a.Now)
 	for len(devices) > 0 {
 		some := devices[:min(len(devices), maxDevicesAtOnce)]
 		devices = devices[len(some):]
@@ -118,7 +131,7 @@ func (a *api) getDevices(c *gin.Context, _ *store.User) error {
 			g.Go(func() (err error) {
 				states[i].device = device
 				var days []store.DaySummary
-				if err := a.Views.DaySummaries(within, device, q.first, q.end, func(d store.DaySummary) { days = append(days, d) }); err != nil {
+				if err := a.Views.DaySummaries(within, device, q.first, q.end, effort, func(d store.DaySummary) { days = append(days, d) }); err != nil {
 					return err
 				}
 				states[i].regular = plot.RegularityOf(days, q.first, q.end)

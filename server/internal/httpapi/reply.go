@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,7 +26,22 @@ type list struct {
 	format spi.DateFormat
 	buf    []byte
 	rows   int
+	hold   bool // until the reply is whole
+
+	now    func() time.Time // nil: however slowly the client reads
+	waited time.Duration    // for the client
+	sent   int
 }
+
+// A client that reads a reply for which memory is held may take so long at first, and then has to take so many bytes a
+// second, before they are compressed.
+const (
+	slowGrace = 30 * time.Second
+	slowPace  = 16 << 10
+)
+
+// hurry ends the reply where the client reads it too slowly. One that takes nothing at all is ended by the HTTP server.
+func (l *list) hurry(now func() time.Time) { l.now = now }
 
 func newList(c *gin.Context, format spi.DateFormat) *list {
 	return &list{c: c, format: format, buf: append(make([]byte, 0, flushFrom+4096), '[')}
@@ -42,7 +58,7 @@ func (l *list) row() []byte {
 
 func (l *list) done(b []byte) error {
 	l.buf = b
-	if len(l.buf) < flushFrom {
+	if l.hold || len(l.buf) < flushFrom {
 		return nil
 	}
 	return l.send()
@@ -53,10 +69,29 @@ func (l *list) send() error {
 		l.c.Header("Content-Type", "application/json")
 		l.c.Status(http.StatusOK)
 	}
-	_, err := l.c.Writer.Write(l.buf)
+	for piece := range slices.Chunk(l.buf, flushFrom+4096) {
+		if err := l.write(piece); err != nil {
+			return err
+		}
+	}
 	l.buf = l.buf[:0]
-	if err != nil {
+	return nil
+}
+
+func (l *list) write(b []byte) error {
+	var began time.Time
+	if l.now != nil {
+		began = l.now()
+	}
+	if _, err := l.c.Writer.Write(b); err != nil {
 		return spi.Wrap(spi.CodeUnavailable, err, "the client went away")
+	}
+	if l.now == nil {
+		return nil
+	}
+	l.sent += len(b)
+	if l.waited += l.now().Sub(began); l.waited > slowGrace+time.Duration(l.sent/slowPace)*time.Second {
+		return spi.Errorf(spi.CodeUnavailable, "the client reads too slowly")
 	}
 	return nil
 }

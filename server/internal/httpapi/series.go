@@ -21,13 +21,14 @@ import (
 
 // Bounds of a request for a plot.
 const (
-	maxObject        = 1 << 20   // bytes of a body that is one object
-	maxPatterns      = 1000      // of devices
-	defaultWidth     = 1000      // pixels
-	plotBytes        = 128 << 20 // of memory that plots take, all requests together
-	pointBytes       = 64        // about what a point takes
-	plotPatience     = 10 * time.Second
-	maxDevicesAtOnce = 4 // devices of a request that are read at a time
+	maxObject        = 1 << 20 // bytes of a body that is one object
+	maxPatterns      = 1000    // of devices
+	defaultWidth     = 1000    // pixels
+	pointBytes       = 64      // about what a point takes
+	maxDevicesAtOnce = 4       // devices of a request that are read at a time
+	// Images that are read for a request of days that changed, a second's work, and of days that are too large to be kept.
+	maxChanged = 120_000
+	maxLarge   = 300_000
 )
 
 func (a *api) viewRoutes(g *gin.Engine) {
@@ -122,24 +123,15 @@ func object(body io.Reader) (*element, error) {
 	return e, nil
 }
 
-// room waits for so many bytes of what plots may take of the memory; the returned function gives them back.
-func (a *api) room(ctx context.Context, bytes int) (done func(), err error) {
-	within, cancel := context.WithTimeout(ctx, plotPatience)
-	defer cancel()
-	if err := a.plots.Acquire(within, int64(bytes)); err != nil {
-		return nil, spi.Wrap(spi.CodeUnavailable, err, "the server is busy with other plots: try again, or ask for fewer pixels and variables")
-	}
-	return func() { a.plots.Release(int64(bytes)) }, nil
-}
-
 // drawn is a device's plot.
 type drawn struct {
 	points []store.Point
 	images int
 }
 
-// getPlot reads some devices at a time, and writes them in order.
-func (a *api) getPlot(c *gin.Context, _ *store.User) error {
+// getPlot reads some devices at a time, and writes them in order. Days that changed are worked out before the first is
+// written: once the reply has begun, too many of them could not be answered by a status any more.
+func (a *api) getPlot(c *gin.Context, user *store.User) error {
 	if err := jsonType(c); err != nil {
 		return err
 	}
@@ -150,7 +142,7 @@ func (a *api) getPlot(c *gin.Context, _ *store.User) error {
 	ctx := c.Request.Context()
 	atOnce := min(maxDevicesAtOnce, max(2, runtime.GOMAXPROCS(0)))
 	// what is chosen, beside all of the points where they are few
-	done, err := a.room(ctx, atOnce*r.width*(2*len(r.measures)+2)*pointBytes)
+	done, err := a.plots.take(ctx, user.ID, atOnce*r.width*(2*len(r.measures)+2)*pointBytes)
 	if err != nil {
 		return err
 	}
@@ -159,7 +151,11 @@ func (a *api) getPlot(c *gin.Context, _ *store.User) error {
 	if err != nil {
 		return err
 	}
+	if err := a.workOut(ctx, devices, &r, atOnce); err != nil {
+		return err
+	}
 	l := newList(c, spi.DateV2)
+	l.hurry(a.Now)
 	for len(devices) > 0 {
 		some := devices[:min(len(devices), atOnce)]
 		devices = devices[len(some):]
@@ -186,6 +182,22 @@ func (a *api) getPlot(c *gin.Context, _ *store.User) error {
 		}
 	}
 	return l.end()
+}
+
+// workOut works out the days of the range, so many devices at a time.
+func (a *api) workOut(ctx context.Context, devices []string, r *plotRequest, atOnce int) error {
+	effort := store.NewEffort(maxChanged, maxLarge)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for _, device := range devices {
+		g.Go(func() error {
+			if ctx.Err() != nil {
+				return nil // another device's error is the one to give
+			}
+			return a.Views.WorkOut(ctx, device, r.start, r.end, effort)
+		})
+	}
+	return g.Wait()
 }
 
 func appendPlot(b []byte, device string, d *drawn, r *plotRequest) []byte {

@@ -18,7 +18,7 @@ import (
 const shotBytes = 3
 
 // getShots gives what stands in a tuboid's metadata: browsers may show pictures of another host, and read nothing there.
-func (a *api) getShots(c *gin.Context, _ *store.User) error {
+func (a *api) getShots(c *gin.Context, user *store.User) error {
 	query := c.Request.URL.Query()
 	for name, values := range query {
 		if name != "tuboid_id" || len(values) > 1 {
@@ -42,7 +42,7 @@ func (a *api) getShots(c *gin.Context, _ *store.User) error {
 		return err
 	}
 	defer func() { _ = body.Close() }() // it was only read
-	done, err := a.room(ctx, int(info.Size)*shotBytes)
+	done, err := a.plots.take(ctx, user.ID, min(int(info.Size)*shotBytes, userPlotBytes))
 	if err != nil {
 		return err
 	}

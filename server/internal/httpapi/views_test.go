@@ -1,11 +1,15 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
@@ -13,8 +17,8 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/events"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/plot"
@@ -302,24 +306,91 @@ func BenchmarkAppendPlot(b *testing.B) {
 }
 
 func TestPlotsHaveRoomAndWhoFindsNoneIsToldSo(t *testing.T) {
-	a := &api{plots: semaphore.NewWeighted(plotBytes)}
+	room := newPlotRoom()
 	// the largest request there is fits, and gives back what it took
 	largest := maxDevicesAtOnce * plot.MaxWidth * (2*len(variables) + 2) * pointBytes
-	for range 2 {
-		done, err := a.room(t.Context(), largest)
+	for range 3 {
+		done, err := room.take(t.Context(), 1, largest)
 		if err != nil {
 			t.Fatal(err)
 		}
 		done()
 	}
-	done, err := a.room(t.Context(), plotBytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer done()
-	ctx, cancel := context.WithCancel(t.Context())
+	over, cancel := context.WithCancel(t.Context())
 	cancel() // instead of the ten seconds
-	if _, err := a.room(ctx, 1); err == nil || spi.CodeOf(err) != spi.CodeUnavailable {
+	take := func(user int64, bytes int) func() {
+		t.Helper()
+		done, err := room.take(t.Context(), user, bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done
+	}
+	// one user holds all that a user may: others do not mind
+	done := []func(){take(1, largest), take(1, userPlotBytes-largest)}
+	var refused *spi.Error
+	if _, err := room.take(over, 1, 1); !errors.As(err, &refused) || refused.Code != spi.CodeRateLimited || refused.RetryAfter == 0 {
 		t.Errorf("got %v", err)
+	}
+	for user := int64(2); user <= plotBytes/userPlotBytes; user++ {
+		done = append(done, take(user, userPlotBytes))
+	}
+	if _, err := room.take(over, 99, 1); err == nil || spi.CodeOf(err) != spi.CodeUnavailable {
+		t.Errorf("got %v", err)
+	}
+	for _, f := range done {
+		f()
+	}
+	if len(room.users) != 0 {
+		t.Errorf("%d users are remembered who hold nothing", len(room.users))
+	}
+	take(99, userPlotBytes)()
+}
+
+// slowly is a client that takes a second for each kilobyte.
+type slowly struct {
+	http.ResponseWriter
+	now time.Time
+}
+
+func (s *slowly) Write(b []byte) (int, error) {
+	s.now = s.now.Add(time.Duration(len(b)) * time.Second / 1024)
+	return s.ResponseWriter.Write(b)
+}
+
+func TestAReplyEndsThatIsReadTooSlowly(t *testing.T) {
+	row := bytes.Repeat([]byte("1"), 1024)
+	for name, test := range map[string]struct {
+		hurry, hold bool
+	}{
+		"as it is made":                    {hurry: true},
+		"once it is whole":                 {hurry: true, hold: true},
+		"but not where it holds no memory": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			recorder := httptest.NewRecorder()
+			client := &slowly{ResponseWriter: recorder}
+			gin.SetMode(gin.TestMode)
+			c, _ := gin.CreateTestContext(client)
+			c.Request = httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+			l := newList(c, spi.DateV2)
+			if l.hold = test.hold; test.hurry {
+				l.hurry(func() time.Time { return client.now })
+			}
+			rows := 0
+			var err error
+			for ; rows < 200 && err == nil; rows++ {
+				err = l.done(append(l.row(), row...))
+			}
+			if err == nil {
+				err = l.end()
+			}
+			if (err != nil) != test.hurry {
+				t.Fatalf("%d rows, %v", rows, err)
+			}
+			if sent := recorder.Body.Len(); test.hurry && sent > 2*flushFrom || !test.hurry && sent != 200*1025+1 {
+				t.Errorf("%d bytes were sent, %v", sent, err)
+			}
+		})
 	}
 }

@@ -5,7 +5,10 @@ import (
 	"database/sql"
 	"math"
 	"slices"
+	"sync/atomic"
 	"time"
+
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
 // Measure is one of the values that a [Point] has.
@@ -117,6 +120,45 @@ func SummaryOf(day int, points []Point) DaySummary {
 // DaySeconds is the length of a UTC day.
 const DaySeconds = 24 * 60 * 60
 
+// MaxKeptImages is up to how many images a device's day is kept for those who draw it; those of larger days are read one by
+// one each time.
+const MaxKeptImages = 2048
+
+// askAgainAfter is when to ask again for days that are being worked out.
+const askAgainAfter = 5 * time.Second
+
+// Effort bounds how many images a request has read one by one, because their days are not worked out or too large to be
+// kept. A nil Effort bounds nothing. It is safe for concurrent use.
+type Effort struct {
+	changed, large         atomic.Int64
+	mostChanged, mostLarge int64
+}
+
+// NewEffort gives the effort of a request that reads so many images of days that changed or were never worked out, and so
+// many of days with more than [MaxKeptImages].
+func NewEffort(changed, large int64) *Effort { return &Effort{mostChanged: changed, mostLarge: large} }
+
+// Changed notes images that were read of days that were not worked out. CodeUnavailable once they are too many: days are
+// kept as they are worked out, so whoever asks again gets further.
+func (e *Effort) Changed(images int) error {
+	if e == nil || images == 0 || e.changed.Add(int64(images)) <= e.mostChanged {
+		return nil
+	}
+	return &spi.Error{
+		Code: spi.CodeUnavailable, RetryAfter: askAgainAfter,
+		Message: "the server has not yet worked out all of these days, as after an upgrade; it begins with the newest: try again, or ask for a shorter range",
+	}
+}
+
+// Large notes images that will be read of days that are too large to be kept. CodeInvalid once they are too many.
+func (e *Effort) Large(images int) error {
+	if e == nil || e.large.Add(int64(images)) <= e.mostLarge {
+		return nil
+	}
+	return spi.Errorf(spi.CodeInvalid, "days of a device with more than %d images are drawn up to %d images in all: ask for a shorter range, or fewer devices",
+		MaxKeptImages, e.mostLarge)
+}
+
 // Stored is an image or, where AlgoName is not empty, an annotation, as those are told of it who wait for news.
 type Stored struct {
 	ID       int64 // of the image, or of the annotation
@@ -143,11 +185,14 @@ type Views interface {
 	// those of the newest annotation: of the algorithm, compared without case, or of any where algoName is empty. fn may not keep
 	// the point.
 	Points(ctx context.Context, device string, start, end time.Time, algoName string, fn func(*Point)) error
-	// DaySummaries calls fn with the days from first to before end (since 1970-01-01) that have images, in order.
-	DaySummaries(ctx context.Context, device string, first, end int, fn func(DaySummary)) error
-	// KeepDays works out the days that changed, of all devices, so that those who ask for them do not wait for it. between is
-	// called after each device; its error ends it.
-	KeepDays(ctx context.Context, between func() error) error
+	// WorkOut works out the days of that range that changed, so that Points need not; with the effort's errors.
+	WorkOut(ctx context.Context, device string, start, end time.Time, effort *Effort) error
+	// DaySummaries calls fn with the days from first to before end (since 1970-01-01) that have images, in order; with the
+	// effort's errors. It takes a tenth of the time of WorkOut, and keeps nothing.
+	DaySummaries(ctx context.Context, device string, first, end int, effort *Effort, fn func(DaySummary)) error
+	// KeepDays works out the days from first to before end that changed, of all devices, so that those who ask for them do
+	// not wait for it, and forgets days without images. between is called after each device; its error ends it.
+	KeepDays(ctx context.Context, first, end int, between func() error) error
 	// NewestImages gives the device's newest images, at most n, the newest first.
 	NewestImages(ctx context.Context, device string, n int) ([]Image, error)
 	// NewestIDs gives the greatest ids of images and of annotations, 0 where there are none.

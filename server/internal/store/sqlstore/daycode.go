@@ -27,8 +27,8 @@ const dayFormat = 2
 const (
 	fixedMeasures = int(store.Insects)
 	// Days of more images, or of more algorithms, are not kept but read anew.
-	maxKeptImages     = 2048
-	maxKeptAlgorithms = 8
+	maxKeptImages     = store.MaxKeptImages
+	maxKeptAlgorithms = 32
 )
 
 // anyAlgorithm stands for the newest annotation of an image, whichever algorithm made it.

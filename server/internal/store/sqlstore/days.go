@@ -5,7 +5,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +22,9 @@ import (
 // up in the same transaction ([Store.touchDays]); whoever reads it looks whether both are the same and, if not, reads the
 // images and keeps what came of it, as long as the version still is the one from before that reading. So what is kept is
 // never older than the tables, whatever server writes, and nobody waits for it. A day without a row has version 0.
+//
+// Rows of days that have no images any more are deleted. What a slow reader still holds of such a day must not come back as
+// if it were new: a row begins with a version at random, and is kept only as long as the last image that was read is there.
 
 const (
 	summariesPerPage = 1000
@@ -59,7 +65,8 @@ func (s *Store) touchDays(ctx context.Context, tx *sql.Tx, days []deviceDay) err
 		for _, d := range chunk {
 			args = append(args, d.device, d.day)
 		}
-		query := "INSERT INTO device_days (device, day, version) VALUES " + strings.Repeat("(?, ?, 1),", len(chunk)-1) + "(?, ?, 1)" + s.dialect.touchDay
+		one := "(?, ?, " + strconv.FormatInt(1+rand.Int64N(math.MaxInt64/2), 10) + ")" //nolint:gosec // no secret
+		query := "INSERT INTO device_days (device, day, version) VALUES " + strings.Repeat(one+",", len(chunk)-1) + one + s.dialect.touchDay
 		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
 			return err
 		}
@@ -114,21 +121,13 @@ func (s *Store) lifetime(ctx context.Context, device string) (first, end int, er
 	if !isText(device) {
 		return 0, 0, nil
 	}
-	for _, b := range []struct {
-		order string
-		day   *int
-	}{{"", &first}, {" DESC", &end}} {
-		var at time.Time
-		err := s.read.QueryRowContext(ctx, "SELECT datetime FROM images"+s.dialect.byDeviceTime+" WHERE device = ? ORDER BY datetime"+b.order+" LIMIT 1", device).Scan(&intoTime{&at})
-		if errors.Is(err, sql.ErrNoRows) {
-			return 0, 0, nil
-		}
-		if err != nil {
-			return 0, 0, err
-		}
-		*b.day = dayOf(at.Unix())
+	one := "(SELECT datetime FROM images" + s.dialect.byDeviceTime + " WHERE device = ? ORDER BY datetime"
+	var born, last sql.Null[time.Time]
+	err = s.read.QueryRowContext(ctx, "SELECT "+one+" LIMIT 1), "+one+" DESC LIMIT 1)", device, device).Scan(&intoNullTime{&born}, &intoNullTime{&last})
+	if err != nil || !born.Valid || !last.Valid {
+		return 0, 0, err
 	}
-	return first, end + 1, nil
+	return dayOf(born.V.Unix()), dayOf(last.V.Unix()) + 1, nil
 }
 
 // aDay is one day with images, as it is handed on.
@@ -139,15 +138,34 @@ type aDay struct {
 	raw     *dayPoints // as they were read just now
 }
 
-// days calls fn with the device's days from first to before end that have images, in order. kept is nil where points is
-// false.
-func (s *Store) days(ctx context.Context, device string, first, end int, points bool, fn func(*aDay) error) error {
+// daysWanted is what is wanted of days.
+type daysWanted int
+
+const (
+	summaries daysWanted = iota // days that changed are looked at by the times of their images alone, and not kept
+	workedOut                   // days that changed are worked out and kept, and nothing is handed on but summaries
+	allPoints                   // likewise, with points
+)
+
+// days calls fn with the device's days from first to before end that have images, in order.
+func (s *Store) days(ctx context.Context, device string, first, end int, want daysWanted, effort *store.Effort, fn func(*aDay) error) error {
 	born, gone, err := s.lifetime(ctx, device)
 	if err != nil {
 		return s.fail(ctx, err, "reading", "table images")
 	}
-	first, end = max(first, born), min(end, gone)
-	k := &dayKeeper{s: s, device: device}
+	return s.allDays(ctx, device, max(first, born), min(end, gone), want, effort, fn)
+}
+
+// allDays is days for any range, the days before the device's first image and after its last included.
+func (s *Store) allDays(ctx context.Context, device string, first, end int, want daysWanted, effort *store.Effort, fn func(*aDay) error) error {
+	k := &dayKeeper{s: s, device: device, want: want, effort: effort}
+	err := k.days(ctx, first, end, fn)
+	k.flush(ctx) // whatever ended it: who comes next gets further
+	return err
+}
+
+func (k *dayKeeper) days(ctx context.Context, first, end int, fn func(*aDay) error) error {
+	s, device, points := k.s, k.device, k.want == allPoints
 	for from := first; from < end; {
 		rows, err := s.dayRows(ctx, device, from, end, points)
 		if err != nil {
@@ -174,6 +192,11 @@ func (s *Store) days(ctx context.Context, device string, first, end int, points 
 			if r.Images == 0 {
 				continue
 			}
+			if k.want == workedOut && r.Images > maxKeptImages {
+				if err := k.effort.Large(r.Images); err != nil {
+					return err
+				}
+			}
 			if err := fn(&aDay{DaySummary: r.DaySummary, kept: r.points, version: r.version}); err != nil {
 				return err
 			}
@@ -183,7 +206,6 @@ func (s *Store) days(ctx context.Context, device string, first, end int, points 
 		}
 		from = upTo
 	}
-	k.flush(ctx)
 	return nil
 }
 
@@ -197,10 +219,17 @@ var pointColumns, _, _ = strings.Cut(imageColumns, ", but,")
 type dayKeeper struct {
 	s        *Store
 	device   string
+	want     daysWanted
+	effort   *store.Effort
 	versions map[int]int64 // of the days of the page, as they were before the images are read; none where they have no row
-	args     []any
-	n, size  int
+	// what is to be kept
+	args    []any
+	n, size int
+	last    []int64 // the last image of each of these days
 }
+
+// timeColumns are those of imageColumns that a day's summary is made of. The unique index holds them all.
+const timeColumns = "id, device, datetime"
 
 // read calls fn with the days from first to before end, one at a time, and keeps them.
 func (k *dayKeeper) read(ctx context.Context, first, end int, fn func(*aDay) error) error {
@@ -217,17 +246,29 @@ func (k *dayKeeper) read(ctx context.Context, first, end int, fn func(*aDay) err
 		k.empty(ctx, next, at)
 		next = at + 1
 		d := &aDay{DaySummary: store.SummaryOf(at, day.points), raw: &day}
-		k.keep(ctx, d.DaySummary, day.encode())
+		if k.want != summaries {
+			k.keep(ctx, d.DaySummary, day.encode(), day.points[len(day.points)-1].ID)
+		}
 		err := fn(d)
 		day = dayPoints{points: day.points[:0], insects: make(map[string][]int32)}
 		return err
 	}
 	series := []store.Series{{Device: store.LikeExactly(k.device), Start: timeOfDay(first), End: timeOfDay(end)}}
-	from := "SELECT " + pointColumns + " FROM images" + k.s.dialect.byDeviceTime + " WHERE "
+	columns := pointColumns
+	if k.want == summaries {
+		columns = timeColumns
+	}
+	from := "SELECT " + columns + " FROM images" + k.s.dialect.byDeviceTime + " WHERE "
 	err := k.s.seriesPages(ctx, series, from, func(images []store.Image) error {
-		counts, err := k.s.newestCounts(ctx, images)
-		if err != nil {
+		if err := k.effort.Changed(len(images)); err != nil {
 			return err
+		}
+		var counts map[int64][]count
+		if k.want != summaries {
+			var err error
+			if counts, err = k.s.newestCounts(ctx, images); err != nil {
+				return err
+			}
 		}
 		for i := range images {
 			p := store.PointOf(&images[i])
@@ -270,14 +311,18 @@ func (d *dayPoints) add(p store.Point, counts []count) {
 
 // empty keeps that the days that had images once have none any more.
 func (k *dayKeeper) empty(ctx context.Context, first, end int) {
+	if k.want == summaries {
+		return
+	}
 	for day := range k.versions {
 		if first <= day && day < end {
-			k.keep(ctx, store.DaySummary{Day: day}, nil)
+			k.keep(ctx, store.DaySummary{Day: day}, nil, 0)
 		}
 	}
 }
 
-func (k *dayKeeper) keep(ctx context.Context, d store.DaySummary, points []byte) {
+// keep notes a day that is to be kept. last is the id of its last image; 0 where it has none.
+func (k *dayKeeper) keep(ctx context.Context, d store.DaySummary, points []byte, last int64) {
 	var blob any
 	if points != nil {
 		blob = points
@@ -286,6 +331,9 @@ func (k *dayKeeper) keep(ctx context.Context, d store.DaySummary, points []byte)
 	if version == tooLargeToKeep {
 		return
 	}
+	if last > 0 {
+		k.last = append(k.last, last)
+	}
 	k.args = append(k.args, k.device, d.Day, version, version, d.Images, d.FirstAt, d.LastAt, d.Step, d.Gaps, d.Longest, blob)
 	k.n, k.size = k.n+1, k.size+len(points)
 	if k.n == daysPerPage || k.size >= keepBytes {
@@ -293,21 +341,37 @@ func (k *dayKeeper) keep(ctx context.Context, d store.DaySummary, points []byte)
 	}
 }
 
-// flush stores what is to be kept. That is for the next reader's sake: if it cannot be done at once, it is left.
+// errGone says that images of a day were deleted since they were read.
+var errGone = errors.New("images are gone")
+
+// flush stores what is to be kept. That is for the next reader's sake: if it cannot be done at once, it is left; and it is
+// done also where this reader has gone away meanwhile.
 func (k *dayKeeper) flush(ctx context.Context) {
 	if k.n == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, keepWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepWithin)
 	defer cancel()
 	const one = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	d := &k.s.dialect
 	query := d.insertNoWait + " INTO device_days (device, day, version, kept, images, first_at, last_at, step, gaps, longest, points) VALUES " +
 		strings.Repeat(one+",", k.n-1) + one + d.keepDay
-	if _, err := k.s.write.ExecContext(ctx, query, k.args...); err != nil {
+	err := k.s.tryTx(ctx, k.s.write, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, query, k.args...); err != nil || len(k.last) == 0 {
+			return err
+		}
+		// The rows are locked now: whoever deletes images of these days from here on counts their versions up afterwards.
+		var there int
+		err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM images WHERE id IN ("+placeholders(len(k.last))+")", anys(k.last)...).Scan(&there)
+		if err == nil && there < len(k.last) {
+			err = errGone
+		}
+		return err
+	})
+	if err != nil {
 		k.s.log.DebugContext(ctx, "days are not kept", "device", k.device, "days", k.n, "error", err)
 	}
-	k.args, k.n, k.size = k.args[:0], 0, 0
+	k.args, k.last, k.n, k.size = k.args[:0], k.last[:0], 0, 0
 }
 
 // count is how many objects the newest annotation of an algorithm has.
@@ -378,7 +442,7 @@ func (s *Store) Points(ctx context.Context, device string, start, end time.Time,
 			var err error
 			if points, err = decodeDay(d.kept, d.Day, algorithm, points); err != nil {
 				s.log.WarnContext(ctx, "a day is read anew", "device", device, "day", d.Day, "error", err)
-				k := &dayKeeper{s: s, device: device, versions: map[int]int64{d.Day: d.version}}
+				k := &dayKeeper{s: s, device: device, want: allPoints, versions: map[int]int64{d.Day: d.version}}
 				err = k.read(ctx, d.Day, d.Day+1, each)
 				k.flush(ctx)
 				return err
@@ -391,29 +455,45 @@ func (s *Store) Points(ctx context.Context, device string, start, end time.Time,
 		}
 		return nil
 	}
-	return s.days(ctx, device, dayOf(from), dayOf(to-1)+1, true, each)
+	return s.days(ctx, device, dayOf(from), dayOf(to-1)+1, allPoints, nil, each)
 }
 
+// WorkOut works out the days of the range that changed.
+func (s *Store) WorkOut(ctx context.Context, device string, start, end time.Time, effort *store.Effort) error {
+	from, to := ceilSecond(start), ceilSecond(end)
+	if from >= to {
+		return nil
+	}
+	return s.days(ctx, fold(device), dayOf(from), dayOf(to-1)+1, workedOut, effort, ignoreDay)
+}
+
+func ignoreDay(*aDay) error { return nil }
+
 // DaySummaries calls fn with the days that have images.
-func (s *Store) DaySummaries(ctx context.Context, device string, first, end int, fn func(store.DaySummary)) error {
-	return s.days(ctx, fold(device), first, end, false, func(d *aDay) error {
+func (s *Store) DaySummaries(ctx context.Context, device string, first, end int, effort *store.Effort, fn func(store.DaySummary)) error {
+	return s.days(ctx, fold(device), first, end, summaries, effort, func(d *aDay) error {
 		fn(d.DaySummary)
 		return nil
 	})
 }
 
-// KeepDays works out the days that changed.
-func (s *Store) KeepDays(ctx context.Context, between func() error) error {
+// KeepDays works out the days that changed, and forgets those without images.
+func (s *Store) KeepDays(ctx context.Context, first, end int, between func() error) error {
 	devices, err := s.devices(ctx)
 	if err != nil {
 		return s.fail(ctx, err, "reading", "table images")
 	}
+	known, err := s.devicesOf(ctx, "device_days", "PRIMARY")
+	if err != nil {
+		return s.fail(ctx, err, "reading", "table device_days")
+	}
+	devices = append(devices, known...)
+	slices.Sort(devices)
+	devices = slices.Compact(devices)
+	// not as the other servers, which would do the same work at the same time
+	rand.Shuffle(len(devices), func(i, j int) { devices[i], devices[j] = devices[j], devices[i] })
 	for _, device := range devices {
-		first, end, err := s.lifetime(ctx, device)
-		if err != nil {
-			return s.fail(ctx, err, "reading", "table images")
-		}
-		if err := s.days(ctx, device, first, end, false, func(*aDay) error { return nil }); err != nil {
+		if err := s.keepDevice(ctx, device, first, end); err != nil {
 			return err
 		}
 		if err := between(); err != nil {
@@ -421,6 +501,76 @@ func (s *Store) KeepDays(ctx context.Context, between func() error) error {
 		}
 	}
 	return nil
+}
+
+// keepDevice is KeepDays for one device.
+func (s *Store) keepDevice(ctx context.Context, device string, first, end int) error {
+	born, gone, err := s.lifetime(ctx, device)
+	if err != nil {
+		return s.fail(ctx, err, "reading", "table images")
+	}
+	// rows of days before and after those of its images, which were deleted
+	var oldest, newest sql.Null[int64]
+	err = s.read.QueryRowContext(ctx, "SELECT MIN(day), MAX(day) FROM device_days WHERE device = ?", device).Scan(&intoNullInt{&oldest}, &intoNullInt{&newest})
+	if err != nil {
+		return s.fail(ctx, err, "reading", "table device_days")
+	}
+	if oldest.Valid && newest.Valid {
+		from, to := int(oldest.V), int(newest.V)+1
+		if born < gone {
+			from, to = min(from, born), max(to, gone)
+		}
+		born, gone = from, to
+	}
+	first, end = max(first, born), min(end, gone)
+	if first >= end {
+		return nil
+	}
+	if err := s.allDays(ctx, device, first, end, workedOut, nil, ignoreDay); err != nil {
+		return err
+	}
+	return s.forgetDays(ctx, device, first, end)
+}
+
+// forgetDays deletes the rows of days that are known to have no images. A row that somebody holds or changed stays until the
+// next time.
+func (s *Store) forgetDays(ctx context.Context, device string, first, end int) error {
+	const noImages = "images = 0 AND kept = version"
+	for first < end {
+		days, err := s.emptyDays(ctx, "SELECT day FROM device_days"+s.dialect.useIndex("day_summary")+" WHERE device = ? AND day >= ? AND day < ? AND "+noImages+
+			" ORDER BY day LIMIT ?", device, first, end, daysPerTouch)
+		if err != nil {
+			return s.fail(ctx, err, "reading", "table device_days")
+		}
+		if len(days) == 0 {
+			return nil
+		}
+		err = s.tryTx(ctx, s.write, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, s.dialect.deleteDays+" WHERE device = ? AND day IN ("+placeholders(len(days))+") AND "+noImages, append([]any{device}, anys(days)...)...)
+			return err
+		})
+		if err != nil {
+			s.log.DebugContext(ctx, "days without images are not forgotten", "device", device, "days", len(days), "error", err)
+		}
+		first = int(days[len(days)-1]) + 1
+	}
+	return nil
+}
+
+func (s *Store) emptyDays(ctx context.Context, query string, args ...any) (days []int64, err error) {
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var day int64
+		if err := rows.Scan(&intoInt64{&day}); err != nil {
+			return nil, err
+		}
+		days = append(days, day)
+	}
+	return days, rows.Err()
 }
 
 // NewestImages gives the device's newest images, the newest first.

@@ -79,7 +79,7 @@ func BenchmarkPoints(b *testing.B) {
 					for b.Loop() {
 						n := 0
 						for i := range devices {
-							if err := s.DaySummaries(context.Background(), benchDevice(i), 0, 100_000, func(d store.DaySummary) { n += d.Images }); err != nil {
+							if err := s.DaySummaries(context.Background(), benchDevice(i), 0, 100_000, nil, func(d store.DaySummary) { n += d.Images }); err != nil {
 								b.Fatal(err)
 							}
 						}

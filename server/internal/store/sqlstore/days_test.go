@@ -1,10 +1,14 @@
 package sqlstore_test
 
 import (
+	"context"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store/storetest"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
 func TestViewsConformance(t *testing.T) {
@@ -12,6 +16,86 @@ func TestViewsConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			storetest.RunViews(t, func(t *testing.T) store.Store { return open(t) })
+		})
+	}
+}
+
+// TestDaysWithoutImagesAreForgotten counts rows, of days that were looked at since and of days that were not.
+func TestDaysWithoutImagesAreForgotten(t *testing.T) {
+	for name, open := range implementations {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			rows := func() (n int) {
+				if err := s.DB().QueryRow("SELECT COUNT(*) FROM device_days").Scan(&n); err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
+			keep := func() {
+				t.Helper()
+				if err := s.KeepDays(t.Context(), 0, 100_000, func() error { return nil }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var keys []store.ImageKey
+			for _, device := range []string{"0000000a", "0000000b"} {
+				for day := range 3 {
+					image := storetest.Put(t, s, storetest.Image(device, spiTime("2024-05-01").AddDate(0, 0, day)))
+					keys = append(keys, store.ImageKey{Device: image.Device, Datetime: image.Datetime})
+				}
+			}
+			keep()
+			if n := rows(); n != len(keys) {
+				t.Fatalf("%d rows of %d days", n, len(keys))
+			}
+			// of the first device the first and the last day, of the second all
+			keys = append(keys[:1], keys[2:]...)
+			err := s.DeleteImages(t.Context(), keys, func(context.Context, []store.Image) error { return nil }, func(*store.Image) error { return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.DaySummaries(t.Context(), "0000000b", 0, 100_000, nil, func(d store.DaySummary) { t.Errorf("%+v", d) }); err != nil {
+				t.Error(err)
+			}
+			keep()
+			if n := rows(); n != 1 {
+				t.Errorf("%d rows, and one day has images", n)
+			}
+		})
+	}
+}
+
+// TestVeryLargeDaysAreDrawnUpToABound takes a day with an image each half minute.
+func TestVeryLargeDaysAreDrawnUpToABound(t *testing.T) {
+	for name, open := range implementations {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			const images = store.MaxKeptImages + 100
+			datetime, db := func(at time.Time) any { return at.Format(time.DateTime) }, s.DB()
+			if w, ok := s.Pools()["write"]; ok {
+				db, datetime = w, func(at time.Time) any { return at.Unix() }
+			}
+			var args []any
+			for i := range images {
+				at := datetime(spiTime("2024-05-01").Add(time.Duration(i) * 30 * time.Second))
+				args = append(args, at, at)
+			}
+			mustExec(t, db, "INSERT INTO images (device, datetime, md5, width, height, datetime_created) VALUES "+
+				strings.TrimSuffix(strings.Repeat("('0000000a', ?, '9e6e908d9c29d332b511f8d5121857f8', 16, 12, ?),", images), ","), args...)
+			for _, test := range []struct {
+				changed, large int64
+				want           spi.Code
+			}{
+				{images - 1, images, spi.CodeUnavailable},
+				{images, 0, ""}, // it is not known to be so large
+				{0, images - 1, spi.CodeInvalid},
+				{0, images, ""},
+			} {
+				err := s.WorkOut(t.Context(), "0000000a", spiTime("2024-05-01"), spiTime("2024-05-02"), store.NewEffort(test.changed, test.large))
+				if test.want == "" && err != nil || test.want != "" && spi.CodeOf(err) != test.want {
+					t.Errorf("%+v: %v", test, err)
+				}
+			}
 		})
 	}
 }

@@ -131,16 +131,19 @@ func (l driverLog) Print(v ...any) { l.Debug("database driver", "says", fmt.Spri
 
 // mariadbDevices goes from device to device in one round trip. SELECT DISTINCT does so only where the statistics are fresh,
 // and else reads the whole index, as does a recursive query like SQLite's. The line feed cannot be part of a device.
-const mariadbDevices = `BEGIN NOT ATOMIC
-	DECLARE one TYPE OF images.device;
+func mariadbDevices(table, index string) string {
+	from := "(SELECT device FROM " + table + " FORCE INDEX (" + index + ") "
+	return `BEGIN NOT ATOMIC
+	DECLARE one TYPE OF ` + table + `.device;
 	DECLARE found LONGTEXT CHARACTER SET utf8mb4 DEFAULT '';
-	SET one = (SELECT device FROM images FORCE INDEX (image_id) ORDER BY device LIMIT 1);
+	SET one = ` + from + `ORDER BY device LIMIT 1);
 	WHILE one IS NOT NULL DO
 		SET found = CONCAT(found, one, '\n');
-		SET one = (SELECT device FROM images FORCE INDEX (image_id) WHERE device > one ORDER BY device LIMIT 1);
+		SET one = ` + from + `WHERE device > one ORDER BY device LIMIT 1);
 	END WHILE;
 	SELECT found;
 END`
+}
 
 func mariadbKeepDay() string {
 	var sets []string
@@ -161,6 +164,7 @@ func mariadbDialect(database string) dialect {
 		skipLocked:    " FOR UPDATE SKIP LOCKED",
 		insertIgnore:  "SET STATEMENT innodb_lock_wait_timeout = 0 FOR INSERT IGNORE",
 		insertNoWait:  "SET STATEMENT innodb_lock_wait_timeout = 0 FOR INSERT",
+		deleteDays:    "SET STATEMENT innodb_lock_wait_timeout = 0 FOR DELETE device_days FROM device_days FORCE INDEX (PRIMARY)",
 		touchDay:      " ON DUPLICATE KEY UPDATE version = version + 1",
 		keepDay:       mariadbKeepDay(),
 		useIndex:      func(name string) string { return " FORCE INDEX (" + name + ")" },

@@ -88,6 +88,7 @@ func sqliteDialect() dialect {
 		deleteIntents: "DELETE FROM uid_intents",
 		anyCase:       " COLLATE NOCASE",
 		insertNoWait:  "INSERT",
+		deleteDays:    "DELETE FROM device_days",
 		touchDay:      " ON CONFLICT (device, day) DO UPDATE SET version = version + 1",
 		keepDay:       sqliteKeepDay(),
 		useIndex: func(name string) string {
@@ -96,11 +97,13 @@ func sqliteDialect() dialect {
 			}
 			return " INDEXED BY " + name
 		},
-		devices: `WITH RECURSIVE found (device) AS (
-			SELECT MIN(device) FROM images
+		devices: func(table, _ string) string {
+			return `WITH RECURSIVE found (device) AS (
+			SELECT MIN(device) FROM ` + table + `
 			UNION ALL
-			SELECT (SELECT MIN(images.device) FROM images WHERE images.device > found.device) FROM found WHERE found.device IS NOT NULL
-		) SELECT device FROM found WHERE device IS NOT NULL`,
+			SELECT (SELECT MIN(t.device) FROM ` + table + ` t WHERE t.device > found.device) FROM found WHERE found.device IS NOT NULL
+		) SELECT device FROM found WHERE device IS NOT NULL`
+		},
 		sameHash:      "password_hash = ?",
 		termsPerQuery: 1,
 	}

@@ -320,7 +320,12 @@ func (s *Store) seriesDevices(ctx context.Context, plan *seriesPlan) ([]string, 
 // devices gives all devices that have images, folded and sorted. Each costs one step down the unique index, however many
 // images it has.
 func (s *Store) devices(ctx context.Context) ([]string, error) {
-	rows, err := s.read.QueryContext(ctx, s.dialect.devices)
+	return s.devicesOf(ctx, "images", "image_id")
+}
+
+// devicesOf gives the devices of a table likewise, by an index that begins with device.
+func (s *Store) devicesOf(ctx context.Context, table, index string) ([]string, error) {
+	rows, err := s.read.QueryContext(ctx, s.dialect.devices(table, index))
 	if err != nil {
 		return nil, err
 	}

@@ -166,6 +166,17 @@ func (t intoTime) Scan(src any) error {
 	return nil
 }
 
+type intoNullTime struct{ p *sql.Null[time.Time] }
+
+func (t intoNullTime) Scan(src any) error {
+	*t.p = sql.Null[time.Time]{}
+	if src == nil {
+		return nil
+	}
+	t.p.Valid = true
+	return intoTime{&t.p.V}.Scan(src)
+}
+
 func unexpected(src any, want string) error {
 	return fmt.Errorf("the database gave %T, not %s", src, want)
 }

@@ -44,14 +44,16 @@ type dialect struct {
 	skipLocked   string // likewise, without the rows that others have locked
 	insertIgnore string // INSERT that leaves out rows that are there, and that fails rather than wait for locks
 	insertNoWait string // INSERT that fails rather than wait for locks
+	deleteDays   string // DELETE FROM device_days, by the primary key, that fails rather than wait for locks
 	// touchDay and keepDay follow an INSERT into device_days: where the row is there, count its version up; where it is there
 	// in the same version, replace what is kept.
 	touchDay, keepDay string
 	anyCase           string // after a parameter: compare it without case
 	byDeviceTime      string // after FROM images: use the unique index (device, datetime)
 	byTimeDevice      string // after FROM images: use the index (datetime, device)
-	devices           string // query: each device once, by skipping through the index, not reading all of it
-	sameHash          string // condition: the password hash is the parameter, byte by byte
+	// devices gives a query of each device of a table once, by skipping through the index, not reading all of it.
+	devices  func(table, index string) string
+	sameHash string // condition: the password hash is the parameter, byte by byte
 	// useIndex gives what follows FROM table to use that index.
 	useIndex func(name string) string
 	// updateIntents and deleteIntents begin a change of rows of uid_intents, which are found by the primary key. Left to

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
 // RunViews runs the suite of [store.Views]. open gives an empty store for each test and closes it at the test's end.
@@ -27,6 +29,9 @@ func RunViews(t *testing.T, open func(t *testing.T) store.Store) {
 		{"DaysTooLargeToKeepAreRead", testLargeDay},
 		{"ReadersSeeWhatWritersHaveStored", testReadersAndWriters},
 		{"ManyChangeTheSameDaysAtOnce", testDaysContention},
+		{"DaysThatChangedAreWorkedOutWithinBounds", testEffort},
+		{"WhatWasDeletedWhileItWasReadStaysDeleted", testDeletedWhileRead},
+		{"DaysAreForgottenWhileTheyChange", testForgottenDays},
 		{"DevicesAreMatched", testDevicesLike},
 		{"TheNewestImagesComeFirst", testNewestImages},
 		{"StoredRowsAreFoundByID", testStored},
@@ -46,7 +51,7 @@ func points(t *testing.T, s store.Views, device, start, end, algo string) []stor
 func summaries(t *testing.T, s store.Views, device string, first, end int) []store.DaySummary {
 	t.Helper()
 	var found []store.DaySummary
-	must(t, s.DaySummaries(background(t), device, first, end, func(d store.DaySummary) { found = append(found, d) }))
+	must(t, s.DaySummaries(background(t), device, first, end, nil, func(d store.DaySummary) { found = append(found, d) }))
 	return found
 }
 
@@ -161,7 +166,7 @@ func testViewsModel(t *testing.T, s store.Store) {
 			model[device] = slices.Delete(model[device], i, i+1)
 		}
 		if step%7 == 3 {
-			must(t, s.KeepDays(background(t), func() error { return nil }))
+			must(t, s.KeepDays(background(t), firstDay, firstDay+days, func() error { return nil }))
 		}
 		from := start.Add(time.Duration(r.IntN(days*24)) * time.Hour)
 		to := from.Add(time.Duration(r.IntN(days*24)) * time.Hour)
@@ -196,13 +201,13 @@ func testViewsModel(t *testing.T, s store.Store) {
 func testLargeDay(t *testing.T, s store.Store) {
 	// More algorithms than are kept stand for more images, which would take long to store.
 	first, second := Put(t, s, Image("0000000a", at("2024-05-01"))), Put(t, s, Image("0000000a", at("2024-05-02")))
-	for _, algo := range strings.Split("abcdefghijkl", "") {
-		annotate(t, s, algo, version1, first)
+	for i := range 40 {
+		annotate(t, s, fmt.Sprintf("a%d", i), version1, first)
 	}
 	want := []store.Point{store.PointOf(&first), store.PointOf(&second)}
 	want[0].Values[store.Insects] = 1
 	for range 3 {
-		equal(t, points(t, s, "0000000a", "2024-04-01", "2024-06-01", "l"), want)
+		equal(t, points(t, s, "0000000a", "2024-04-01", "2024-06-01", "a39"), want)
 		equal(t, len(summaries(t, s, "0000000a", 0, 100_000)), 2)
 	}
 }
@@ -300,6 +305,118 @@ func testDaysContention(t *testing.T, s store.Store) {
 	equal(t, n, writers*images/2)
 }
 
+// testEffort counts days that changed, and none that was worked out.
+func testEffort(t *testing.T, s store.Store) {
+	for _, when := range []string{"2024-05-01", "2024-05-02T10:00:00Z", "2024-05-02T11:00:00Z"} {
+		Put(t, s, Image("0000000a", at(when)))
+	}
+	workOut := func(most int64) error {
+		return s.WorkOut(background(t), "0000000A", at("2024-04-01"), at("2024-06-01"), store.NewEffort(most, 0))
+	}
+	count := func(most int64) (days int, err error) {
+		err = s.DaySummaries(background(t), "0000000a", 0, 100_000, store.NewEffort(most, 0), func(store.DaySummary) { days++ })
+		return days, err
+	}
+	refused := func(err error) {
+		t.Helper()
+		wantCode(t, err, spi.CodeUnavailable)
+		var typed *spi.Error
+		if errors.As(err, &typed); typed.RetryAfter == 0 {
+			t.Errorf("%v does not say when to ask again", err)
+		}
+	}
+	refused(workOut(2))
+	_, err := count(2)
+	refused(err)
+	days, err := count(3)
+	must(t, err)
+	equal(t, days, 2)
+	refused(workOut(2)) // summaries keep nothing
+	must(t, workOut(3))
+	must(t, workOut(0))
+	days, err = count(0)
+	must(t, err)
+	equal(t, days, 2)
+	Put(t, s, Image("0000000a", at("2024-05-01T12:00:00Z")))
+	refused(workOut(1))
+	must(t, workOut(2))
+	Put(t, s, Image("0000000a", at("2024-05-03")))
+	day := int(at("2024-05-03").Unix() / store.DaySeconds)
+	must(t, s.KeepDays(background(t), day-2, day, func() error { return nil }))
+	refused(workOut(0))
+	must(t, s.KeepDays(background(t), day, day+1, func() error { return nil }))
+	must(t, workOut(0))
+}
+
+// forget deletes the image and has its day, which has no other, forgotten.
+func forget(t *testing.T, s store.Store, image store.Image) {
+	t.Helper()
+	must(t, s.DeleteImages(background(t), []store.ImageKey{{Device: image.Device, Datetime: image.Datetime}},
+		func(context.Context, []store.Image) error { return nil }, func(*store.Image) error { return nil }))
+	must(t, s.KeepDays(background(t), 0, 100_000, func() error { return nil }))
+}
+
+// testDeletedWhileRead deletes a day while a reader holds what it will keep of it.
+func testDeletedWhileRead(t *testing.T, s store.Store) {
+	for round := range 3 {
+		gone := Put(t, s, Image("0000000a", at("2024-05-01")))
+		var want []store.Point
+		must(t, s.Points(background(t), "0000000a", at("2024-05-01"), at("2024-05-02"), uid, func(*store.Point) {
+			forget(t, s, gone)
+			for i := range round {
+				image := Put(t, s, Image("0000000a", at("2024-05-01T12:00:00Z").Add(time.Duration(i)*time.Second)))
+				want = append(want, store.PointOf(&image))
+			}
+		}))
+		for range 2 {
+			equal(t, points(t, s, "0000000a", "2024-05-01", "2024-05-02", uid), want)
+		}
+		for i := range round {
+			forget(t, s, Image("0000000a", at("2024-05-01T12:00:00Z").Add(time.Duration(i)*time.Second)))
+		}
+	}
+}
+
+// testForgottenDays has a day come and go, while others read it and forget it.
+func testForgottenDays(t *testing.T, s store.Store) {
+	var others sync.WaitGroup
+	stop := make(chan struct{})
+	count := func() (n int) {
+		if err := s.Points(background(t), "0000000a", at("2024-05-01"), at("2024-05-02"), uid, func(*store.Point) { n++ }); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	for _, other := range []func(){
+		func() { count() },
+		func() {
+			if err := s.KeepDays(background(t), 0, 100_000, func() error { return nil }); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		others.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					other()
+				}
+			}
+		})
+	}
+	for range 20 {
+		image := Put(t, s, Image("0000000a", at("2024-05-01T10:00:00Z")))
+		equal(t, count(), 1)
+		must(t, s.DeleteImages(background(t), []store.ImageKey{{Device: image.Device, Datetime: image.Datetime}},
+			func(context.Context, []store.Image) error { return nil }, func(*store.Image) error { return nil }))
+		equal(t, count(), 0)
+	}
+	close(stop)
+	others.Wait()
+}
+
 func testDevicesLike(t *testing.T, s store.Store) {
 	for _, device := range []string{"0000000A", "0000000b", "0000001a"} {
 		Put(t, s, Image(device, at("2024-05-01")))
@@ -377,8 +494,9 @@ func testViewsCancelled(t *testing.T, s store.Store) {
 	for name, err := range map[string]error{
 		"DevicesLike": devicesErr, "NewestImages": newestErr, "StoredImages": storedErr,
 		"Points":       s.Points(ctx, "0000000a", at("2024-05-01"), at("2024-05-02"), uid, func(*store.Point) {}),
-		"DaySummaries": s.DaySummaries(ctx, "0000000a", 0, 100_000, func(store.DaySummary) {}),
-		"KeepDays":     s.KeepDays(ctx, func() error { return nil }),
+		"DaySummaries": s.DaySummaries(ctx, "0000000a", 0, 100_000, nil, func(store.DaySummary) {}),
+		"KeepDays":     s.KeepDays(ctx, 0, 100_000, func() error { return nil }),
+		"WorkOut":      s.WorkOut(ctx, "0000000a", at("2024-05-01"), at("2024-05-02"), nil),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", name, err)
