@@ -109,12 +109,16 @@ func (f *feed) position() int64 {
 // Listener is told what is stored from its making on, until [Listener.Close].
 type Listener struct {
 	// C gives the news. It is closed when the hub ends, and when the listener is too slow.
-	C    <-chan Batch
-	c    chan Batch
-	hub  *Hub
-	user int64
-	told bool // its first batch was sent
+	C     <-chan Batch
+	c     chan Batch
+	ended chan struct{}
+	hub   *Hub
+	user  int64
+	told  bool // its first batch was sent
 }
+
+// Ended is closed together with C, which may still hold batches then.
+func (l *Listener) Ended() <-chan struct{} { return l.ended }
 
 // New gives a hub that asks the source so often.
 func New(source Source, log *slog.Logger, every time.Duration, now func() time.Time) *Hub {
@@ -139,7 +143,7 @@ func (h *Hub) Listen(user int64) (*Listener, error) {
 		return nil, spi.Errorf(spi.CodeUnavailable, "%d streams of events are open already: try again later", MaxListeners)
 	}
 	c := make(chan Batch, batchesWaiting)
-	l := &Listener{C: c, c: c, hub: h, user: user}
+	l := &Listener{C: c, c: c, ended: make(chan struct{}), hub: h, user: user}
 	h.listeners[l] = struct{}{}
 	h.perUser[user]++
 	select {
@@ -166,6 +170,7 @@ func (h *Hub) drop(l *Listener) {
 		delete(h.perUser, l.user)
 	}
 	close(l.c)
+	close(l.ended)
 }
 
 // Run tells the listeners until ctx ends; then it ends them all.

@@ -32,9 +32,9 @@ const gzipFrom = 1400
 //go:embed openapi.yaml
 var openAPI []byte
 
-// Observer is told of each request's end.
+// Observer is told of each request's end. header is the reply's.
 type Observer interface {
-	Observe(method, endpoint string, status int, took time.Duration)
+	Observe(method, endpoint string, status int, header http.Header, took time.Duration)
 }
 
 // Ingest stores an uploaded file.

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"time"
@@ -16,6 +18,15 @@ import (
 
 // signOfLife is how often a stream of events says something, and looks whether its user still may listen.
 const signOfLife = 15 * time.Second
+
+// After the server was away, clients come back within these times, and not all at the same moment.
+const (
+	soonest = 2 * time.Second
+	latest  = 10 * time.Second
+)
+
+// lastWords is how long a client may take for what is being written when its stream ends.
+const lastWords = time.Second
 
 // getEvents writes events as they come, until the client or the server ends.
 func (a *api) getEvents(c *gin.Context, user *store.User) error {
@@ -38,13 +49,20 @@ func (a *api) getEvents(c *gin.Context, user *store.User) error {
 	c.Header("Cache-Control", "no-store")
 	c.Header("X-Accel-Buffering", "no")
 	c.Header(gzhttp.HeaderNoCompression, "1") // its buffer would keep events back
+	defer endWith(c, listener)()
 	s := &eventStream{c: c}
-	if err := s.send([]byte(":\n\n")); err != nil {
+	retry := soonest + rand.N(latest-soonest) //nolint:gosec // no secret
+	if err := s.send(fmt.Appendf(nil, ":\nretry: %d\n\n", retry.Milliseconds())); err != nil {
 		return nil // the client went away: there is nobody to tell
 	}
 	alive := time.NewTicker(signOfLife)
 	defer alive.Stop()
 	for {
+		select {
+		case <-listener.Ended():
+			return nil // what it still holds comes again, as the client says where it was
+		default:
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -70,6 +88,26 @@ func (a *api) getEvents(c *gin.Context, user *store.User) error {
 			a.Log.DebugContext(ctx, "a stream of events ended", "error", err)
 			return nil // the client comes again, and says where it was
 		}
+	}
+}
+
+// endWith ends what is being written soon after the listener: a client that takes nothing does not hold up the server's stop.
+// done is called once nothing more is written.
+func endWith(c *gin.Context, listener *events.Listener) (done func()) {
+	over := make(chan struct{})
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		select {
+		case <-listener.Ended():
+			// where that cannot be set, the HTTP server's own deadline ends it
+			_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(lastWords))
+		case <-over:
+		}
+	}()
+	return func() {
+		close(over)
+		<-written
 	}
 }
 

@@ -37,19 +37,19 @@ func (a *api) observe(c *gin.Context) {
 		status := c.Writer.Status()
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
-				a.Requests.Observe(c.Request.Method, c.FullPath(), http.StatusInternalServerError, a.Now().Sub(start))
+				a.Requests.Observe(c.Request.Method, c.FullPath(), http.StatusInternalServerError, c.Writer.Header(), a.Now().Sub(start))
 				panic(p)
 			}
 			a.Log.ErrorContext(c.Request.Context(), "panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
 			if c.Writer.Written() {
-				a.Requests.Observe(c.Request.Method, c.FullPath(), http.StatusInternalServerError, a.Now().Sub(start))
+				a.Requests.Observe(c.Request.Method, c.FullPath(), http.StatusInternalServerError, c.Writer.Header(), a.Now().Sub(start))
 				panic(http.ErrAbortHandler)
 			}
 			a.fail(c, spi.Errorf(spi.CodeInternal, "the server failed; its log has the cause under this request's id"))
 			status = http.StatusInternalServerError
 		}
 		took := a.Now().Sub(start)
-		a.Requests.Observe(c.Request.Method, c.FullPath(), status, took)
+		a.Requests.Observe(c.Request.Method, c.FullPath(), status, c.Writer.Header(), took)
 		level := slog.LevelInfo
 		if strings.HasSuffix(c.FullPath(), "z") { // health checks come every few seconds
 			level = slog.LevelDebug

@@ -112,7 +112,7 @@ func TestOpenAPIAnswersWithTheStatusOfTheCode(t *testing.T) {
 
 type unobserved struct{}
 
-func (unobserved) Observe(string, string, int, time.Duration) {}
+func (unobserved) Observe(string, string, int, http.Header, time.Duration) {}
 
 // TestOpenAPIDescribesWhatIsServed calls every operation without credentials, and holds the reply against the document:
 // those that need none answer 200, the others 401; and all but the sign of life 503 while the server starts.

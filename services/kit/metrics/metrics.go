@@ -5,6 +5,7 @@ package metrics
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,7 +44,8 @@ func NewHTTP(r prometheus.Registerer) *HTTP {
 			Name: "request_count_total", Help: "Requests answered.",
 		}, []string{"method", "endpoint", "http_status"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "request_latency_seconds", Help: "Time from a request's header to the end of its reply.",
+			Name:    "request_latency_seconds",
+			Help:    "Time from a request's header to the end of its reply, but for streams of events, which last as long as somebody listens.",
 			Buckets: []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10},
 		}, []string{"endpoint"}),
 	}
@@ -51,13 +53,16 @@ func NewHTTP(r prometheus.Registerer) *HTTP {
 	return h
 }
 
-// Observe notes one request. endpoint is the route's template, or empty where there is none.
-func (h *HTTP) Observe(method, endpoint string, status int, took time.Duration) {
+// Observe notes one request. endpoint is the route's template, or empty where there is none. header is the reply's: of a
+// stream of events, the time is the client's and says nothing of the server, so that it is counted alone.
+func (h *HTTP) Observe(method, endpoint string, status int, header http.Header, took time.Duration) {
 	if endpoint == "" {
 		endpoint = Unmatched
 	}
 	h.count.WithLabelValues(methodLabel(method), endpoint, strconv.Itoa(status)).Inc()
-	h.latency.WithLabelValues(endpoint).Observe(took.Seconds())
+	if !strings.HasPrefix(header.Get("Content-Type"), "text/event-stream") {
+		h.latency.WithLabelValues(endpoint).Observe(took.Seconds())
+	}
 }
 
 // methodLabel keeps made-up methods from making a time series each.

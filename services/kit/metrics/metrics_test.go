@@ -25,9 +25,9 @@ func scrape(t *testing.T, h http.Handler, path string) (int, string) {
 func TestRequestsAreCountedByRouteTemplate(t *testing.T) {
 	reg := metrics.NewRegistry()
 	m := metrics.NewHTTP(reg)
-	m.Observe("POST", "/get_images/:what", 200, 30*time.Millisecond)
-	m.Observe("POST", "/get_images/:what", 200, 3*time.Second)
-	m.Observe("BREW", "", 404, time.Millisecond)
+	m.Observe("POST", "/get_images/:what", 200, nil, 30*time.Millisecond)
+	m.Observe("POST", "/get_images/:what", 200, nil, 3*time.Second)
+	m.Observe("BREW", "", 404, nil, time.Millisecond)
 	status, text := scrape(t, metrics.Handler(reg), "/metrics")
 	if status != http.StatusOK {
 		t.Fatalf("status %d", status)
@@ -48,6 +48,23 @@ func TestRequestsAreCountedByRouteTemplate(t *testing.T) {
 	}
 	if n := strings.Count(text, `request_latency_seconds_bucket{endpoint="/get_images/:what"`); n != 15 {
 		t.Errorf("%d buckets, not 14 and +Inf", n)
+	}
+}
+
+func TestStreamsOfEventsAreCountedWithoutTheirTime(t *testing.T) {
+	reg := metrics.NewRegistry()
+	m := metrics.NewHTTP(reg)
+	m.Observe("GET", "/v2/events", 200, http.Header{"Content-Type": {"text/event-stream"}}, time.Hour)
+	m.Observe("GET", "/v2/events", 429, http.Header{"Content-Type": {"application/json"}}, time.Millisecond)
+	_, text := scrape(t, metrics.Handler(reg), "/metrics")
+	for _, line := range []string{
+		`request_count_total{endpoint="/v2/events",http_status="200",method="GET"} 1`,
+		`request_latency_seconds_bucket{endpoint="/v2/events",le="0.005"} 1`,
+		`request_latency_seconds_count{endpoint="/v2/events"} 1`,
+	} {
+		if !strings.Contains(text, line) {
+			t.Errorf("no %s in\n%s", line, text)
+		}
 	}
 }
 

@@ -139,7 +139,7 @@ func (u *ui) observe(c *gin.Context) {
 		status := c.Writer.Status()
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler || c.Writer.Written() { //nolint:errorlint // a panic's value, compared as net/http does
-				u.Requests.Observe(c.Request.Method, endpoint(), http.StatusInternalServerError, u.Now().Sub(start))
+				u.Requests.Observe(c.Request.Method, endpoint(), http.StatusInternalServerError, c.Writer.Header(), u.Now().Sub(start))
 				if p != http.ErrAbortHandler { //nolint:errorlint // as above
 					u.Log.ErrorContext(c.Request.Context(), "panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
 				}
@@ -150,7 +150,7 @@ func (u *ui) observe(c *gin.Context) {
 			status = http.StatusInternalServerError
 		}
 		took := u.Now().Sub(start)
-		u.Requests.Observe(c.Request.Method, endpoint(), status, took)
+		u.Requests.Observe(c.Request.Method, endpoint(), status, c.Writer.Header(), took)
 		level := slog.LevelInfo
 		if strings.HasSuffix(c.FullPath(), "z") { // health checks come every few seconds
 			level = slog.LevelDebug
