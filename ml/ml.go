@@ -124,7 +124,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Worker, error) {
 		API: client, HTTP: h, Models: m, Workers: images, Metrics: worker.NewMetrics(own), Log: log,
 		IdleMax: orElse(cfg.IdleMax, DefaultIdleMax), RefreshEvery: orElse(cfg.RefreshEvery, DefaultRefresh), Grace: orElse(cfg.Grace, DefaultGrace),
 	})}
-	w.health = health.New(time.Now, map[string]health.Probe{"api": w.loop.Ping})
+	w.health = health.New(time.Now, map[string]health.Probe{"api": w.loop.Ping, "model": w.loop.PingModel})
 	if cfg.MetricsListen != "" {
 		if w.metrics, err = httpserve.Listen(ctx, cfg.MetricsListen); err != nil {
 			return nil, err
@@ -237,7 +237,7 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 	return g.Wait()
 }
 
-// handler serves /metrics, /healthz (the process lives) and /readyz (the API answers it).
+// handler serves /metrics, /healthz (the process lives) and /readyz (the API answers it, and there is a model to use).
 func (w *Worker) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler(w.reg))

@@ -61,6 +61,15 @@ var (
 	isMD5    = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
 
+// ErrAway is in the chain of the error where the server could not be asked, or the object store did not give what the server
+// lists: what the bundle holds is not known, and asking again may mend it.
+var ErrAway = errors.New("the server or its object store is away")
+
+type awayError struct{ error }
+
+func (awayError) Is(target error) bool { return target == ErrAway }
+func (e awayError) Unwrap() error      { return e.error }
+
 // Wanted says whether detectors use a file of the bundle.
 func Wanted(key string) bool {
 	return key == ConfigKey || key == WeightsKey || modelKey.MatchString(key)
@@ -115,13 +124,13 @@ type Folder struct {
 }
 
 // Sync gives a copy of the model that the server has now, after downloading what differs. Whatever fails, the copies that
-// are there stay.
+// are there stay. [ErrAway].
 func (f *Folder) Sync(ctx context.Context) (Model, error) {
 	asking, stop := context.WithTimeout(ctx, listWithin)
 	defer stop()
 	listed, err := f.API.GetBundleFiles(asking, Name, spi.BundleModel)
 	if err != nil {
-		return Model{}, fmt.Errorf("bundle %s: %w", Name, err)
+		return Model{}, fmt.Errorf("bundle %s: %w", Name, awayError{err})
 	}
 	listed = slices.DeleteFunc(listed, func(b spi.BundleFile) bool { return !Wanted(b.Key) })
 	if len(listed) > maxFiles {
@@ -165,15 +174,21 @@ func identity(files []File) (string, error) {
 	return snapshot + hex.EncodeToString(sum[:]), nil
 }
 
-// Last gives the copy that was synced last, whether or not the server can be reached: none, where none was, or the bundle
-// had none. Its files are as they were downloaded.
+// ErrNeverSynced is [Folder.Last]'s error before the first Sync.
+var ErrNeverSynced = errors.New("the bundle was never synced")
+
+// Last gives the copy that was synced last, whether or not the server can be reached: none, where the bundle had none. Its files
+// are as they were downloaded.
 func (f *Folder) Last() (Model, error) {
 	name, err := os.ReadFile(filepath.Join(f.Dir, currentFile))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(name) == 0 {
-		return Model{}, nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return Model{}, ErrNeverSynced
 	}
 	if err != nil {
 		return Model{}, fmt.Errorf("the bundle's folder: %w", err)
+	}
+	if len(name) == 0 {
+		return Model{}, nil
 	}
 	id := string(name)
 	if rest, ok := strings.CutPrefix(id, snapshot); !ok || !isMD5.MatchString(rest) {
@@ -277,11 +292,11 @@ func (f *Folder) fetch(ctx context.Context, link, path string, file File, most i
 		if errors.As(err, &u) {
 			err = u.Err // the URL is a key to the file
 		}
-		return 0, err
+		return 0, awayError{err}
 	}
 	defer func() { _ = reply.Body.Close() }()
 	if reply.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("the object store answered %s", reply.Status)
+		return 0, awayError{fmt.Errorf("the object store answered %s", reply.Status)}
 	}
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below our folder: Wanted has seen the key
 	if err != nil {
@@ -289,17 +304,36 @@ func (f *Folder) fetch(ctx context.Context, link, path string, file File, most i
 	}
 	defer func() { _ = out.Close() }() // again, where it was closed already
 	h := md5.New()                     //nolint:gosec // see the import
-	n, err := io.Copy(io.MultiWriter(out, h), progress.Reader(io.LimitReader(reply.Body, most+1)))
+	from := &source{Reader: progress.Reader(io.LimitReader(reply.Body, most+1))}
+	n, err := io.Copy(io.MultiWriter(out, h), from)
+	if from.err != nil {
+		return n, awayError{fmt.Errorf("the download broke off after %d bytes: %w", n, from.err)}
+	}
 	if err != nil {
-		return n, fmt.Errorf("the download broke off after %d bytes: %w", n, err)
+		return n, fmt.Errorf("its copy cannot be written: %w", err)
 	}
 	if n > most {
 		return n, fmt.Errorf("the model has more than %d MB", maxBytes>>20)
 	}
 	if sum := hex.EncodeToString(h.Sum(nil)); sum != file.MD5 {
-		return n, fmt.Errorf("it came with md5 %s instead of %s", sum, file.MD5)
+		// it was pushed again meanwhile, or is damaged
+		return n, awayError{fmt.Errorf("it came with md5 %s instead of %s: if that goes on, push it again", sum, file.MD5)}
 	}
 	return n, errors.Join(out.Sync(), out.Close())
+}
+
+// source tells the errors of reading from those of writing.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	n, err := s.Reader.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
 }
 
 // finish notes which copy is of what the server has now, "" for none, and takes away what nobody uses any more.

@@ -123,8 +123,8 @@ func TestSyncGetsWhatDetectorsUseAndNothingElse(t *testing.T) {
 	}
 	same(t, m, again)
 	s.away = true
-	if _, err := f.Sync(t.Context()); err == nil {
-		t.Error("the server is away and nothing is said")
+	if _, err := f.Sync(t.Context()); !errors.Is(err, bundle.ErrAway) {
+		t.Errorf("the server is away, and it says %v", err)
 	}
 	last, err := f.Last()
 	if err != nil {
@@ -166,7 +166,7 @@ func TestAPartOfABundleIsNeverUsed(t *testing.T) {
 func TestABundleWithoutAModelIsNone(t *testing.T) {
 	s := newShop(t, map[string]string{"output/net.onnx": "model"})
 	f := &bundle.Folder{API: s, HTTP: http.DefaultClient, Dir: t.TempDir()}
-	if m, err := f.Last(); err != nil || m.Dir != "" {
+	if m, err := f.Last(); !errors.Is(err, bundle.ErrNeverSynced) {
 		t.Errorf("before the first sync: %v, %v", m, err)
 	}
 	if _, err := f.Sync(t.Context()); err != nil {
@@ -238,7 +238,7 @@ func TestTooManyOrUnnamedFilesAreRefused(t *testing.T) {
 		many["output/"+strings.Repeat("a", i+1)+".onnx"] = "model"
 	}
 	f := &bundle.Folder{API: newShop(t, many), HTTP: http.DefaultClient, Dir: t.TempDir()}
-	if _, err := f.Sync(t.Context()); err == nil || !strings.Contains(err.Error(), "17 files") {
+	if _, err := f.Sync(t.Context()); err == nil || errors.Is(err, bundle.ErrAway) || !strings.Contains(err.Error(), "17 files") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -69,30 +69,42 @@ func New(cfg Config) (*Models, error) {
 }
 
 // Refresh looks for a newer model on the server and gives the detector to use from now on. While the server is away it is the
-// one of before, or, after a start, that of the model that was synced last.
-func (m *Models) Refresh(ctx context.Context) detect.Detector {
+// one of before, or, after a start, that of the model that was synced last. Where none ever was, there is none to use yet, and
+// the error says what is waited for: the builtin one may be newer than the bundle's model, and the server would let all images
+// be annotated again as soon as it heard of it.
+func (m *Models) Refresh(ctx context.Context) (detect.Detector, error) {
 	if m.folder == nil {
-		return m.builtin
+		return m.builtin, nil
 	}
 	model, err := m.folder.Sync(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			m.failed.Inc()
+		}
+		last, lastErr := m.folder.Last()
+		if m.current == nil && lastErr != nil && errors.Is(err, bundle.ErrAway) {
+			return nil, err
+		}
+		if ctx.Err() == nil {
 			m.log.WarnContext(ctx, "no newer model could be looked for; the last one goes on", "error", err)
 		}
 		if m.current != nil {
-			return m.current
+			return m.current, nil
 		}
-		if model, err = m.folder.Last(); err != nil {
-			m.log.WarnContext(ctx, "the model that was synced last cannot be used", "error", err)
+		if lastErr != nil && !errors.Is(lastErr, bundle.ErrNeverSynced) {
+			m.log.WarnContext(ctx, "the model that was synced last cannot be used", "error", lastErr)
 		}
+		model = last
 	}
 	if m.current != nil && m.chosen == model.Dir {
-		return m.current
+		return m.current, nil
 	}
 	chosen, problem := Choose(ctx, model, m.builtin)
-	if problem != nil && ctx.Err() != nil && m.current != nil {
-		return m.current // told to stop during the trial, which says nothing about the model
+	if problem != nil && ctx.Err() != nil { // told to stop during the trial, which says nothing about the model
+		if m.current == nil {
+			return nil, ctx.Err()
+		}
+		return m.current, nil
 	}
 	m.current, m.problem = chosen, problem
 	m.chosen = model.Dir
@@ -101,7 +113,7 @@ func (m *Models) Refresh(ctx context.Context) detect.Detector {
 		m.unusable.Set(1)
 		m.log.ErrorContext(ctx, "the bundle's model cannot be used; going on with another", "detector", m.current.Name(), "error", m.problem)
 	}
-	return m.current
+	return m.current, nil
 }
 
 // Problem says why the bundle's model is not in use; nil where it is, or where there is none.

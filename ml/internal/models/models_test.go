@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/bundle"
+	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect"
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect/builtin"
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/models"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
@@ -30,6 +31,7 @@ type shop struct {
 	files  map[string]string
 	pushed time.Time
 	away   bool
+	status int // of its files; 0: they are there
 	url    string
 }
 
@@ -50,6 +52,9 @@ func (s *shop) GetBundleFiles(context.Context, string, spi.BundlePart) ([]spi.Bu
 func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.status != 0 {
+		w.WriteHeader(s.status)
+	}
 	_, _ = w.Write([]byte(s.files[r.URL.Path[1:]]))
 }
 
@@ -86,6 +91,16 @@ func (s *setting) start(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// refresh gives the detector to use; nil where there is none yet.
+func (s *setting) refresh(t *testing.T) detect.Detector {
+	t.Helper()
+	d, err := s.m.Refresh(t.Context())
+	if err != nil && d != nil {
+		t.Errorf("a detector, and %v", err)
+	}
+	return d
 }
 
 func (s *setting) unusable(t *testing.T) bool {
@@ -131,35 +146,73 @@ func TestVersionsAreAsTheServerTakesThem(t *testing.T) {
 func TestNewerWeightsOfTheBundleAreUsedAndOlderOnesAreNot(t *testing.T) {
 	s := newSetting(t)
 	own := embedded(t)
-	if d := s.m.Refresh(t.Context()); d.Version() != own {
+	if d := s.refresh(t); d.Version() != own {
 		t.Errorf("without a bundle: %s", d.Version())
 	}
 	s.shop.set(map[string]string{bundle.WeightsKey: weights(t, "2020-01-02_03-04-05")})
-	if d := s.m.Refresh(t.Context()); d.Version() != own || s.unusable(t) {
+	if d := s.refresh(t); d.Version() != own || s.unusable(t) {
 		t.Errorf("with older weights: %s, %v", d.Version(), s.m.Problem())
 	}
 	s.shop.set(map[string]string{bundle.WeightsKey: weights(t, "2099-01-02_03-04-05")})
-	d := s.m.Refresh(t.Context())
+	d := s.refresh(t)
 	if !strings.HasPrefix(d.Version(), "4071006245-") || d.Name() != "builtin" {
 		t.Errorf("with newer weights: %s %s, %v", d.Name(), d.Version(), s.m.Problem())
 	}
-	if again := s.m.Refresh(t.Context()); again != d {
+	if again := s.refresh(t); again != d {
 		t.Error("another detector, though nothing has changed")
 	}
 	// the server away: what was synced last goes on, at the next start too
 	s.shop.away = true
-	if again := s.m.Refresh(t.Context()); again != d {
+	if again := s.refresh(t); again != d {
 		t.Error("another detector, while the server is away")
 	}
 	s.start(t)
-	if again := s.m.Refresh(t.Context()); again.Version() != d.Version() {
+	if again := s.refresh(t); again.Version() != d.Version() {
 		t.Errorf("after a start without the server: %s", again.Version())
 	}
 	// the model is taken out of the bundle
 	s.shop.away = false
 	s.shop.set(nil)
-	if d := s.m.Refresh(t.Context()); d.Version() != own {
+	if d := s.refresh(t); d.Version() != own {
 		t.Errorf("without a bundle again: %s", d.Version())
+	}
+}
+
+func TestAReplicaThatNeverSyncedWaitsForTheServer(t *testing.T) {
+	s := newSetting(t)
+	s.shop.set(map[string]string{bundle.WeightsKey: weights(t, "2099-01-02_03-04-05")})
+	s.shop.away = true
+	if d := s.refresh(t); d != nil {
+		t.Errorf("the server away: %s %s", d.Name(), d.Version())
+	}
+	s.shop.away, s.shop.status = false, http.StatusServiceUnavailable
+	if d := s.refresh(t); d != nil {
+		t.Errorf("the object store away: %s %s", d.Name(), d.Version())
+	}
+	if _, err := s.m.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("it waits because %v", err)
+	}
+	s.shop.status = 0
+	if d := s.refresh(t); d == nil || !strings.HasPrefix(d.Version(), "4071006245-") {
+		t.Errorf("both there: %v, %v", d, s.m.Problem())
+	}
+	// A replica that knows that there is no model does not wait.
+	s = newSetting(t)
+	s.refresh(t)
+	s.shop.away = true
+	s.start(t)
+	if d := s.refresh(t); d == nil || d.Version() != embedded(t) {
+		t.Errorf("no model at the last sync: %v", d)
+	}
+	// Nor does one whose folder cannot be written, which no waiting mends.
+	s = newSetting(t)
+	if err := os.WriteFile(filepath.Join(s.dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.dir = filepath.Join(s.dir, "file")
+	s.start(t)
+	if d := s.refresh(t); d == nil || d.Version() != embedded(t) {
+		t.Errorf("a folder that cannot be made: %v", d)
 	}
 }
 
@@ -178,14 +231,14 @@ func TestAnUnusableBundleIsReportedAndTheBuiltinDetectorGoesOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSetting(t)
 			s.shop.set(files)
-			if d := s.m.Refresh(t.Context()); d.Version() != embedded(t) {
+			if d := s.refresh(t); d.Version() != embedded(t) {
 				t.Errorf("%s %s is used", d.Name(), d.Version())
 			}
 			if s.m.Problem() == nil || !s.unusable(t) {
 				t.Errorf("the problem is %v, in the metrics: %v", s.m.Problem(), s.unusable(t))
 			}
 			s.shop.set(nil)
-			s.m.Refresh(t.Context())
+			s.refresh(t)
 			if s.m.Problem() != nil || s.unusable(t) {
 				t.Errorf("mended, and the problem is still %v", s.m.Problem())
 			}
@@ -198,7 +251,7 @@ func TestABrokenModelDoesNotHideNewerWeights(t *testing.T) {
 	s.shop.set(map[string]string{
 		"output/a.onnx": "no model", bundle.ConfigKey: "output: {kind: fg_core}\n", bundle.WeightsKey: weights(t, "2099-01-02_03-04-05"),
 	})
-	if d := s.m.Refresh(t.Context()); !strings.HasPrefix(d.Version(), "4071006245-") || s.m.Problem() == nil {
+	if d := s.refresh(t); !strings.HasPrefix(d.Version(), "4071006245-") || s.m.Problem() == nil {
 		t.Errorf("%s, problem %v", d.Version(), s.m.Problem())
 	}
 }
@@ -210,7 +263,7 @@ func TestAModelOfTheBundleGoesBeforeTheBuiltinOne(t *testing.T) {
 	s.shop.set(map[string]string{
 		"output/model.onnx": read(t, filepath.Join(tiny, "model.onnx")), bundle.ConfigKey: read(t, filepath.Join(tiny, "config.yaml")),
 	})
-	d := s.m.Refresh(t.Context())
+	d := s.refresh(t)
 	if p := s.m.Problem(); p != nil {
 		if !strings.Contains(p.Error(), "onnxruntime") {
 			t.Error(p)

@@ -60,9 +60,9 @@ type API interface {
 
 // Models gives the detector to use.
 type Models interface {
-	// Refresh looks for a newer model and gives the detector to use from now on: the same as before where there is none. What
-	// goes wrong is its own to report.
-	Refresh(ctx context.Context) detect.Detector
+	// Refresh looks for a newer model and gives the detector to use from now on: the same as before where there is none. The
+	// error says why there is none to use yet; once there was one, what goes wrong is its own to report.
+	Refresh(ctx context.Context) (detect.Detector, error)
 }
 
 // Config is what a worker needs.
@@ -88,6 +88,7 @@ type Worker struct {
 	mu      sync.Mutex
 	seconds float64 // that an image takes, lately; 0: not known yet
 	problem error   // of the last thing asked of the API; nil: it answered
+	noModel error   // why there is no detector to use yet; nil: there is
 
 	storeAway atomic.Bool   // a photograph could not be fetched, and others will not be
 	noneCame  atomic.Bool   // the store answered, and served none of the photographs leased last
@@ -95,13 +96,22 @@ type Worker struct {
 }
 
 // New gives a worker.
-func New(cfg Config) *Worker { return &Worker{Config: cfg, large: make(chan struct{}, 1)} }
+func New(cfg Config) *Worker {
+	return &Worker{Config: cfg, large: make(chan struct{}, 1), noModel: errors.New("no model was looked for yet")}
+}
 
 // Ping tells what is wrong with the API, as the last request saw it.
 func (w *Worker) Ping(context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.problem
+}
+
+// PingModel tells why there is no detector to use yet.
+func (w *Worker) PingModel(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.noModel
 }
 
 // Run works until ctx is done, then finishes or gives back what is in flight. It ends Grace and a few seconds later at the
@@ -119,7 +129,16 @@ func (w *Worker) Run(ctx context.Context) {
 	var refreshed, counted time.Time
 	for ctx.Err() == nil {
 		if now := time.Now(); w.detector == nil || now.Sub(refreshed) >= w.RefreshEvery {
-			w.refresh(ctx, &flight)
+			err := w.refresh(ctx, &flight)
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				pause := failing.NextBackOff()
+				w.Log.WarnContext(ctx, "whether the server has a model is not known, and none of before is here; waiting", "error", err, "again_in", pause.Round(time.Millisecond))
+				wait(ctx, pause)
+				continue
+			}
 			refreshed = now
 		}
 		if now := time.Now(); now.Sub(counted) >= backlogEvery {
@@ -217,11 +236,18 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// refresh asks for a newer model. The detector is changed, and the old one closed, once no image is in flight.
-func (w *Worker) refresh(ctx context.Context, flight *flight) {
-	next := w.Models.Refresh(ctx)
-	if next == w.detector {
-		return
+// refresh asks for a newer model. The detector is changed, and the old one closed, once no image is in flight. The error says
+// why there is none yet.
+func (w *Worker) refresh(ctx context.Context, flight *flight) error {
+	next, err := w.Models.Refresh(ctx)
+	w.mu.Lock()
+	w.noModel = nil
+	if err != nil {
+		w.noModel = fmt.Errorf("waiting for what the server's bundle holds: %w", forAll(err))
+	}
+	w.mu.Unlock()
+	if err != nil || next == w.detector {
+		return err
 	}
 	flight.Wait()
 	if c, ok := w.detector.(io.Closer); ok {
@@ -235,6 +261,7 @@ func (w *Worker) refresh(ctx context.Context, flight *flight) {
 	w.mu.Unlock()
 	w.Metrics.using(next)
 	w.Log.InfoContext(ctx, "detector", "kind", next.Name(), "algo_version", next.Version())
+	return nil
 }
 
 // count asks the API what there is to do, for the metrics.
@@ -293,13 +320,18 @@ func (w *Worker) took(d time.Duration) {
 
 // heard notes how the API answered.
 func (w *Worker) heard(err error) {
-	var e *spi.Error
-	if errors.As(err, &e) {
-		err = errors.New(e.Message) // the part that anybody may see
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.problem = err
+	w.problem = forAll(err)
+}
+
+// forAll is the part of an error that anybody may see.
+func forAll(err error) error {
+	var e *spi.Error
+	if errors.As(err, &e) {
+		return errors.New(e.Message)
+	}
+	return err
 }
 
 // start works on the images, as many at a time as there are slots, and returns once all are begun. Those that are not, as the

@@ -211,12 +211,15 @@ func slowly(d time.Duration) *detector {
 // models gives one detector after the other, and stays with the last.
 type models []detect.Detector
 
-func (m *models) Refresh(context.Context) detect.Detector {
+func (m *models) Refresh(context.Context) (detect.Detector, error) {
 	d := (*m)[0]
 	if len(*m) > 1 {
 		*m = (*m)[1:]
 	}
-	return d
+	if d == nil {
+		return nil, spi.Errorf(spi.CodeUnavailable, "the bundle is away")
+	}
+	return d, nil
 }
 
 // run works for a time of the bubble.
@@ -546,6 +549,44 @@ func TestANewDetectorTakesOverBetweenImages(t *testing.T) {
 		if at := slices.Index(s.versions, version2); at < 0 || slices.Contains(s.versions[at:], version1) {
 			t.Errorf("leases: %v", s.versions)
 		}
+	})
+}
+
+func TestAWorkerWithoutAModelWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(3)
+		w, _ := run(t, s, 2, time.Minute, nil)
+		same(t, "leases", 0, len(s.limits))
+		if err := w.PingModel(t.Context()); err == nil || !strings.Contains(err.Error(), "waiting") || !strings.Contains(err.Error(), "the bundle is away") {
+			t.Errorf("it says %v", err)
+		}
+		w, _ = run(t, s, 2, 10*time.Minute, nil, nil, nil, slowly(4*time.Second))
+		same(t, "put", 3, len(s.put))
+		if err := w.PingModel(t.Context()); err != nil {
+			t.Errorf("there is a model, and it says %v", err)
+		}
+	})
+}
+
+// stopping is told to stop while it looks for a model.
+type stopping struct{ stop func() }
+
+func (m stopping) Refresh(ctx context.Context) (detect.Detector, error) {
+	m.stop()
+	<-ctx.Done()
+	return slowly(time.Second), nil
+}
+
+func TestAStopWhileTheModelIsLookedForLeasesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(3)
+		ctx, stop := context.WithCancel(t.Context())
+		w := worker.New(worker.Config{
+			API: s, HTTP: &http.Client{Transport: s}, Models: stopping{stop}, Workers: 2, IdleMax: time.Minute, RefreshEvery: time.Minute,
+			Grace: time.Second, Metrics: worker.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		})
+		w.Run(ctx)
+		same(t, "leases", 0, len(s.limits))
 	})
 }
 
