@@ -3,6 +3,7 @@
 package session
 
 import (
+	"context"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -12,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -24,8 +26,8 @@ const Idle = 4 * time.Hour
 // renewAfter is the age at which a cookie is sealed anew, so that not every reply carries one.
 const renewAfter = 5 * time.Minute
 
-// maxEnded bounds how many sessions that were logged out are remembered, until the process ends. Only a session can be
-// ended, so that nobody without an account can fill it.
+// maxEnded bounds how many sessions that were ended are remembered, until the process ends. Only a session can be ended, so
+// that nobody without an account can fill it.
 const maxEnded = 100_000
 
 // maxCookie is the longest cookie that is looked at, in bytes: browsers keep no longer one.
@@ -48,8 +50,11 @@ var ErrNone = errors.New("no session")
 type Keeper struct {
 	aead  cipher.AEAD
 	proof []byte // key of the CSRF proofs
-	ended *lru.Cache[string, struct{}]
 	now   func() time.Time
+
+	mu    sync.Mutex
+	ended *lru.Cache[string, struct{}]
+	open  map[string]map[*context.CancelFunc]struct{} // by session: what ends with it
 }
 
 // New gives a keeper whose keys are derived from the secret.
@@ -73,7 +78,7 @@ func New(secret string, now func() time.Time) (*Keeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list of ended sessions: %w", err)
 	}
-	return &Keeper{aead: aead, proof: proof, ended: ended, now: now}, nil
+	return &Keeper{aead: aead, proof: proof, ended: ended, now: now, open: make(map[string]map[*context.CancelFunc]struct{})}, nil
 }
 
 // Start gives a new session, with an id of its own: one that was there before log-in is never taken over.
@@ -125,8 +130,38 @@ func (k *Keeper) Touch(s Session) (Session, bool) {
 	return s, true
 }
 
-// End ends the session in all its cookies.
-func (k *Keeper) End(s Session) { k.ended.Add(s.ID, struct{}{}) }
+// End ends the session in all its cookies, and what is open [Keeper.Within] it.
+func (k *Keeper) End(s Session) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ended.Add(s.ID, struct{}{})
+	for cancel := range k.open[s.ID] {
+		(*cancel)()
+	}
+}
+
+// Within gives a context that ends with the session: once it is ended, and not where it is over by itself, with its token.
+// cancel must be called.
+func (k *Keeper) Within(ctx context.Context, s Session) (_ context.Context, cancel context.CancelFunc) {
+	ctx, end := context.WithCancel(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ended.Contains(s.ID) {
+		end()
+	}
+	if k.open[s.ID] == nil {
+		k.open[s.ID] = make(map[*context.CancelFunc]struct{})
+	}
+	k.open[s.ID][&end] = struct{}{}
+	return ctx, func() {
+		end()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if delete(k.open[s.ID], &end); len(k.open[s.ID]) == 0 {
+			delete(k.open, s.ID)
+		}
+	}
+}
 
 // Proof is what a page of this session sends with its writes: another site can make a browser send the cookie, but cannot
 // read this.

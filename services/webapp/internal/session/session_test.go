@@ -106,6 +106,31 @@ func TestASessionEnds(t *testing.T) {
 	}
 }
 
+func TestWhatIsOpenWithinASessionEndsWithIt(t *testing.T) {
+	k := keeper(t, "a secret of the tests", &clock{start})
+	one, other := k.Start("anna", "admin", "t", start.Add(time.Hour)), k.Start("anna", "admin", "t", start.Add(time.Hour))
+	over := func(s session.Session) (func() bool, func()) {
+		ctx, cancel := k.Within(t.Context(), s)
+		t.Cleanup(cancel)
+		return func() bool { return ctx.Err() != nil }, cancel
+	}
+	closed, closeIt := over(one)
+	first, _ := over(one)
+	second, _ := over(one)
+	stays, _ := over(other)
+	closeIt()
+	if !closed() || first() || second() || stays() {
+		t.Fatal("one ends by itself, alone")
+	}
+	k.End(one)
+	if !first() || !second() || stays() {
+		t.Errorf("over: %v and %v, and of another session %v", first(), second(), stays())
+	}
+	if late, _ := over(one); !late() {
+		t.Error("what is opened after the end goes on")
+	}
+}
+
 func TestEverySessionHasAnIDAndAProofOfItsOwn(t *testing.T) {
 	k := keeper(t, "a secret of the tests", &clock{start})
 	one, other := k.Start("anna", "admin", "t", start), k.Start("anna", "admin", "t", start)

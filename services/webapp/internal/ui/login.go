@@ -86,7 +86,8 @@ func (u *ui) within(handle func(*gin.Context, session.Session) error) gin.Handle
 	}
 }
 
-// logIn asks the API for a token, and begins a new session with it, whatever cookie the browser sent.
+// logIn asks the API for a token, and begins a new session with it, whatever cookie the browser sent. The session that the
+// browser had until then is ended: nobody could end it any more.
 func (u *ui) logIn(c *gin.Context) {
 	s, err := u.begin(c)
 	if err == nil {
@@ -95,6 +96,11 @@ func (u *ui) logIn(c *gin.Context) {
 	if err != nil {
 		u.fail(c, err)
 		return
+	}
+	if value, err := c.Cookie(u.cookie); err == nil {
+		if replaced, err := u.Sessions.Open(value); err == nil {
+			u.Sessions.End(replaced)
+		}
 	}
 	u.Log.InfoContext(c.Request.Context(), "logged in", "user", s.User, "role", s.Role, "client", c.ClientIP())
 	c.JSON(http.StatusOK, u.reply(s))

@@ -75,17 +75,19 @@ func (u *ui) pass(c *gin.Context, s session.Session) error {
 		return spi.Errorf(spi.CodeTooLarge, "the request is larger than %d MB: ask for fewer images at once", maxBody>>20)
 	}
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
-	ctx, cancel := context.WithCancel(context.WithValue(c.Request.Context(), sessionKey{}, s))
-	defer cancel()
+	ctx := context.WithValue(c.Request.Context(), sessionKey{}, s)
 	if strings.HasSuffix(c.FullPath(), "/events") {
-		// without an end of its own: it would hold the server's stop up
+		// without an end of its own: it would hold the server's stop up, and outlive the session
+		within, cancel := u.Sessions.Within(ctx, s)
+		defer cancel()
 		go func() {
 			select {
 			case <-u.Stopping:
 				cancel()
-			case <-ctx.Done():
+			case <-within.Done():
 			}
 		}()
+		ctx = within
 	}
 	r := c.Request.WithContext(ctx)
 	r.Header.Set(clientHeader, c.ClientIP())

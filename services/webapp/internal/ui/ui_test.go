@@ -231,6 +231,29 @@ func TestALogInBeginsANewSession(t *testing.T) {
 	}
 }
 
+func TestALogInEndsTheSessionThatItReplaces(t *testing.T) {
+	v := newViewer(t, newUpstream(t), true)
+	v.logIn()
+	old, other := *v, newViewer(t, newUpstream(t), true) // a copy of the cookie; another browser
+	other.Handler = v.Handler
+	other.logIn()
+	if w := v.ask(http.MethodPost, "/session", `{"username":"anna","password":"wrong"}`); w.Code != http.StatusUnauthorized {
+		t.Errorf("a wrong password: %d", w.Code)
+	}
+	if w := old.ask(http.MethodPost, "/api/v2/series", "{}"); w.Code != http.StatusOK {
+		t.Errorf("after a log-in that failed: %d %s", w.Code, w.Body)
+	}
+	v.logIn()
+	if w := old.ask(http.MethodPost, "/api/v2/series", "{}"); w.Code != http.StatusUnauthorized {
+		t.Errorf("the old session: %d %s", w.Code, w.Body)
+	}
+	for name, one := range map[string]*viewer{"the new session": v, "the other browser's": other} {
+		if w := one.ask(http.MethodPost, "/api/v2/series", "{}"); w.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
 func TestLogOutEndsTheSessionForACopyOfItsCookieToo(t *testing.T) {
 	v := newViewer(t, newUpstream(t), true)
 	v.logIn()
@@ -463,36 +486,49 @@ func TestNothingRedirects(t *testing.T) {
 	}
 }
 
-func TestAStreamPassesAsItComesAndEndsWithTheServer(t *testing.T) {
-	api := newUpstream(t)
-	ended := make(chan struct{})
-	api.reply = func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		fmt.Fprint(w, "event: image\ndata: {}\n\n")
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-		close(ended)
+func TestAStreamPassesAsItComesAndEnds(t *testing.T) {
+	for name, end := range map[string]func(*viewer){
+		"with the server": func(v *viewer) { close(v.stop) },
+		"at log-out": func(v *viewer) {
+			if w := v.ask(http.MethodDelete, "/session", ""); w.Code != http.StatusNoContent {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		},
+		"at a new log-in": func(v *viewer) { v.logIn() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := newUpstream(t)
+			ended := make(chan struct{})
+			api.reply = func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				fmt.Fprint(w, "event: image\ndata: {}\n\n")
+				_ = http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+				close(ended)
+			}
+			v := newViewer(t, api, false)
+			v.logIn()
+			server := httptest.NewServer(v)
+			defer server.Close()
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/api/v2/events", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.AddCookie(v.cookie)
+			reply, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reply.Body.Close()
+			first := make([]byte, len("event: image\n"))
+			if _, err := io.ReadFull(reply.Body, first); err != nil || string(first) != "event: image\n" {
+				t.Fatalf("%q, %v", first, err)
+			}
+			end(v)
+			<-ended // or the test's own time ends
+			_, _ = io.Copy(io.Discard, reply.Body)
+		})
 	}
-	v := newViewer(t, api, false)
-	v.logIn()
-	server := httptest.NewServer(v)
-	defer server.Close()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/api/v2/events", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.AddCookie(v.cookie)
-	reply, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reply.Body.Close()
-	first := make([]byte, len("event: image\n"))
-	if _, err := io.ReadFull(reply.Body, first); err != nil || string(first) != "event: image\n" {
-		t.Fatalf("%q, %v", first, err)
-	}
-	close(v.stop)
-	<-ended // or the test's own time ends
 }
 
 func TestTheTableHoldsTheImagesInScope(t *testing.T) {
