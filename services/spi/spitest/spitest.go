@@ -12,6 +12,7 @@ import (
 	"image/jpeg"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -208,6 +209,24 @@ func WithEXIF(file, exif []byte) []byte {
 	out = append(out, "Exif\x00\x00"...)
 	out = append(out, exif...)
 	return append(out, file[2:]...)
+}
+
+// Progressive gives a grey progressive JPEG in three components of full resolution: of all kinds the one that takes most memory to
+// decode, and few bytes.
+func Progressive(width, height int) []byte {
+	segment := func(marker byte, payload ...byte) []byte {
+		n := len(payload) + 2
+		return append([]byte{0xff, marker, byte(n >> 8), byte(n)}, payload...)
+	}
+	quantisation := append([]byte{0}, bytes.Repeat([]byte{1}, 64)...)
+	// one code, 0, which says that a block is as bright as the one before
+	huffman := append([]byte{0x00, 1}, make([]byte, 15+1)...)
+	blocks := 3 * ((width + 7) / 8) * ((height + 7) / 8)
+	return slices.Concat([]byte{0xff, 0xd8},
+		segment(0xdb, quantisation...), segment(0xc4, huffman...),
+		segment(0xc2, 8, byte(height>>8), byte(height), byte(width>>8), byte(width), 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0),
+		segment(0xda, 3, 1, 0, 2, 0, 3, 0, 0, 0, 0),
+		make([]byte, (blocks+7)/8), []byte{0xff, 0xd9})
 }
 
 // Picture gives the JPEG without EXIF: a yellow card, unevenly lit, with the noise of a small sensor and some dark specks.

@@ -68,18 +68,20 @@ type Report struct {
 
 // Progress is how far a run has come.
 type Progress struct {
-	Files, Bytes         int64 // found so far; all that there is once Counted
-	Counted              bool  // the folders have been gone through
-	Settled              int64 // files that are done, whichever way
-	SettledBytes         int64
-	Uploaded             int64 // files
-	UploadedBytes        int64
-	AlreadyThere, Failed int64         // files
-	SentBytes            int64         // including what had to be sent again
-	MovingBytes          int64         // sent of files that are not done
-	Rate                 float64       // bytes a second, of the last half minute or so
-	ETA                  time.Duration // until all is done; 0: not known
-	Waiting              string        // why nothing is being sent; "" where all is well
+	Files, Bytes  int64 // found so far; all that there is once Counted
+	Counted       bool  // the folders have been gone through
+	Settled       int64 // files that are done, whichever way
+	SettledBytes  int64
+	Uploaded      int64 // files
+	UploadedBytes int64
+	WouldUpload   int64         // files, in a dry run
+	AlreadyThere  int64         // files
+	Failed        int64         // files and folders, and what could not be deleted
+	SentBytes     int64         // including what had to be sent again
+	MovingBytes   int64         // sent of files that are not done
+	Rate          float64       // bytes a second, of the last half minute or so
+	ETA           time.Duration // until all is done; 0: not known
+	Waiting       string        // why nothing is being sent; "" where all is well
 }
 
 // Action is what became of a file.
@@ -116,7 +118,8 @@ type tally struct {
 	files, bytesOfAll int64 // that there are
 
 	rate    float64 // bytes a second
-	sampled int64   // bytes that were sent at the last sample
+	samples int
+	sampled int64 // bytes that were sent at the last sample
 }
 
 func (t *tally) add(change func(r *Report)) {
@@ -188,13 +191,10 @@ func (t *tally) fail(f Failure) (again bool) {
 func (t *tally) sample() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	const weight = 1. / 15 // of the last second
-	sent := float64(t.report.SentBytes - t.sampled)
-	if t.sampled = t.report.SentBytes; t.rate == 0 {
-		t.rate = sent
-	} else {
-		t.rate += weight * (sent - t.rate)
-	}
+	t.samples++
+	weight := max(1./15, 1/float64(t.samples)) // of the last second; at first all weigh the same
+	t.rate += weight * (float64(t.report.SentBytes-t.sampled) - t.rate)
+	t.sampled = t.report.SentBytes
 }
 
 func (t *tally) progress() Progress {
@@ -203,7 +203,7 @@ func (t *tally) progress() Progress {
 	r := &t.report
 	p := Progress{
 		Files: max(r.Found, t.files), Bytes: max(r.FoundBytes, t.bytesOfAll), Counted: t.counted, Settled: t.settled, SettledBytes: t.bytes,
-		Uploaded: r.Uploaded, UploadedBytes: r.UploadedBytes, AlreadyThere: r.AlreadyThere, Failed: r.Failed,
+		Uploaded: r.Uploaded, UploadedBytes: r.UploadedBytes, WouldUpload: r.WouldUpload, AlreadyThere: r.AlreadyThere, Failed: r.Failed,
 		SentBytes: r.SentBytes, MovingBytes: t.moving, Rate: t.rate, Waiting: t.waiting,
 	}
 	const most = 1000 * 24 * time.Hour

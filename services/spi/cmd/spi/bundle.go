@@ -27,11 +27,7 @@ type bundleListCmd struct {
 }
 
 func (c bundleListCmd) Run(ctx context.Context, a *app) error {
-	zone, err := c.zone()
-	if err != nil {
-		return err
-	}
-	client, err := a.client()
+	client, zone, err := c.open(a)
 	if err != nil {
 		return err
 	}
@@ -88,7 +84,7 @@ func bundleProgress(p *progress) func(spi.BundleProgress) {
 	var last spi.BundleProgress
 	return func(now spi.BundleProgress) {
 		if last.OfFiles == 0 {
-			p.Expect(int64(now.OfFiles), 0)
+			p.Expect(int64(now.OfFiles))
 			p.Counted()
 		}
 		for n := last.Files; n < now.Files; n++ {

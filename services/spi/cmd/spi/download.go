@@ -192,7 +192,7 @@ func (c downloadCmd) pictures(ctx context.Context, a *app, client *spi.Client, s
 		last := &all[len(all)-1]
 		*last = append(*last, w)
 		n++
-		d.progress.Expect(1, 0)
+		d.progress.Expect(1)
 	}
 	d.progress.Counted()
 
@@ -250,7 +250,7 @@ func (d *downloads) batch(ctx context.Context, some []wanted) error {
 		case err != nil:
 			return err
 		case there:
-			d.progress.Skipped(0)
+			d.progress.Skipped()
 		default:
 			missing[w.id], names[w.id] = path, w
 			keys = append(keys, w.key())
@@ -337,7 +337,7 @@ func (d *downloads) one(ctx context.Context, w wanted, image spi.Image, path str
 }
 
 func (d *downloads) failed(ctx context.Context, w wanted, err error) {
-	d.progress.Failed(0)
+	d.progress.Failed()
 	_, text := d.app.explain(ctx, err)
 	d.progress.Printf("%s: %s", printable(w.name()), text)
 }

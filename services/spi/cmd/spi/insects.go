@@ -130,18 +130,14 @@ type annotationsGetCmd struct {
 }
 
 func (c annotationsGetCmd) Run(ctx context.Context, a *app) error {
-	series, zone, err := c.series(time.Now())
-	if err != nil {
-		return err
-	}
-	client, err := a.client()
+	client, series, zone, err := c.open(a)
 	if err != nil {
 		return err
 	}
 	if c.Documents {
 		for row, err := range client.GetAnnotationSeries(ctx, spi.AnnotationDocuments, series...) {
 			if err == nil {
-				_, err = fmt.Fprintln(a.out, row.JSON)
+				err = writeDocument(a.out, row)
 			}
 			if err != nil {
 				return err
@@ -153,17 +149,23 @@ func (c annotationsGetCmd) Run(ctx context.Context, a *app) error {
 	if c.Full {
 		part = spi.AnnotationDocuments
 	}
-	n := 0
-	err = show(a, c.outputFlags, counted(client.GetAnnotationSeries(ctx, part, series...), &n),
+	return showFound(a, c.outputFlags, "annotations", series, client.GetAnnotationSeries(ctx, part, series...),
 		column[spi.Annotation]{"IMAGE NO", func(r spi.Annotation) string { return strconv.FormatInt(r.ParentImageID, 10) }},
 		column[spi.Annotation]{"INSECTS", func(r spi.Annotation) string { return strconv.Itoa(r.NObjects) }},
 		column[spi.Annotation]{"ALGORITHM", func(r spi.Annotation) string { return r.AlgoName }},
 		column[spi.Annotation]{"VERSION", func(r spi.Annotation) string { return r.AlgoVersion }},
 		column[spi.Annotation]{"MADE (" + zone.String() + ")", func(r spi.Annotation) string { return shown(r.DatetimeCreated, zone) }},
 	)
-	if err == nil {
-		a.noneFound(c.outputFlags, n, "annotations", series)
+}
+
+// writeDocument writes an annotation's document in one line that harms no terminal.
+func writeDocument(w io.Writer, row spi.Annotation) error {
+	var line bytes.Buffer
+	if err := json.Compact(&line, []byte(row.JSON)); err != nil {
+		return fmt.Errorf("the document of annotation %d is not JSON: %w", row.ID, err)
 	}
+	line.WriteByte('\n')
+	_, err := w.Write(harmless(line.Bytes()))
 	return err
 }
 
@@ -201,11 +203,7 @@ func (tuboidsGetCmd) Help() string {
 }
 
 func (c tuboidsGetCmd) Run(ctx context.Context, a *app) error {
-	series, zone, err := c.series(time.Now())
-	if err != nil {
-		return err
-	}
-	client, err := a.client()
+	client, series, zone, err := c.open(a)
 	if err != nil {
 		return err
 	}
@@ -216,17 +214,12 @@ func (c tuboidsGetCmd) Run(ctx context.Context, a *app) error {
 	if c.JSON || c.CSV {
 		part = spi.TuboidData
 	}
-	n := 0
-	err = show(a, c.outputFlags, counted(client.GetTuboidSeries(ctx, part, series...), &n),
+	return showFound(a, c.outputFlags, "tuboids", series, client.GetTuboidSeries(ctx, part, series...),
 		column[spi.Tuboid]{"TUBOID", func(t spi.Tuboid) string { return t.TuboidID }},
 		column[spi.Tuboid]{"SHOTS", func(t spi.Tuboid) string { return strconv.Itoa(t.NShots) }},
 		column[spi.Tuboid]{"FROM (" + zone.String() + ")", func(t spi.Tuboid) string { return shown(t.Start, zone) }},
 		column[spi.Tuboid]{"TO", func(t spi.Tuboid) string { return shown(t.End, zone) }},
 	)
-	if err == nil {
-		a.noneFound(c.outputFlags, n, "tuboids", series)
-	}
-	return err
 }
 
 // download gets the files of each tuboid, one after the other: they are small and few.
@@ -251,12 +244,12 @@ func (c tuboidsGetCmd) each(ctx context.Context, a *app, client *spi.Client, p *
 	if err != nil {
 		return err
 	}
-	p.Expect(int64(len(tuboids)), 0)
+	p.Expect(int64(len(tuboids)))
 	p.Counted()
 	for _, t := range tuboids {
 		dir, err := tuboidFolder(t.TuboidID)
 		if err != nil {
-			p.Failed(0)
+			p.Failed()
 			p.Printf("%s", printable(err.Error()))
 			continue
 		}
@@ -264,11 +257,11 @@ func (c tuboidsGetCmd) each(ctx context.Context, a *app, client *spi.Client, p *
 		var wire *spi.Error
 		switch {
 		case err == nil && n == 0:
-			p.Skipped(0)
+			p.Skipped()
 		case err == nil:
 			p.Done()
 		case ctx.Err() == nil && errors.As(err, &wire):
-			p.Failed(0)
+			p.Failed()
 			_, text := a.explain(ctx, err)
 			p.Printf("%s: %s", printable(t.TuboidID), text)
 		default:
@@ -332,7 +325,7 @@ func (c tuboidsPutCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	p := a.progress("uploaded", "tuboids")
-	p.Expect(int64(len(c.Folders)), 0)
+	p.Expect(int64(len(c.Folders)))
 	p.Counted()
 	err = c.each(ctx, a, client, p, info)
 	p.Stop()
@@ -369,7 +362,7 @@ func (c tuboidsPutCmd) each(ctx context.Context, a *app, client *spi.Client, p *
 		if status != exitFailed {
 			return err
 		}
-		p.Failed(0)
+		p.Failed()
 		p.Printf("%s: %s", printable(dir), text)
 	}
 	return nil
@@ -438,11 +431,7 @@ type backlogCmd struct {
 }
 
 func (c backlogCmd) Run(ctx context.Context, a *app) error {
-	zone, err := c.zone()
-	if err != nil {
-		return err
-	}
-	client, err := a.client()
+	client, zone, err := c.open(a)
 	if err != nil {
 		return err
 	}
@@ -469,11 +458,7 @@ type failuresCmd struct {
 }
 
 func (c failuresCmd) Run(ctx context.Context, a *app) error {
-	series, zone, err := c.series(time.Now())
-	if err != nil {
-		return err
-	}
-	client, err := a.client()
+	client, series, zone, err := c.open(a)
 	if err != nil {
 		return err
 	}
@@ -489,15 +474,11 @@ func (c failuresCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	err = show(a, c.outputFlags, each(all),
+	return showFound(a, c.outputFlags, "failed images", series, each(all),
 		column[spi.Failure]{"IMAGE", func(f spi.Failure) string { return f.Device + "." + spi.FormatDatetime(f.Datetime.Time, spi.DateV1) }},
 		column[spi.Failure]{"ALGORITHM", func(f spi.Failure) string { return f.AlgoName }},
 		column[spi.Failure]{"TIMES", func(f spi.Failure) string { return strconv.Itoa(f.Failures) }},
 		column[spi.Failure]{"LAST (" + zone.String() + ")", func(f spi.Failure) string { return shown(f.DatetimeLast, zone) }},
 		column[spi.Failure]{"REASON", func(f spi.Failure) string { return f.Reason }},
 	)
-	if err == nil {
-		a.noneFound(c.outputFlags, len(all), "failed images", series)
-	}
-	return err
 }

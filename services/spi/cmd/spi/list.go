@@ -22,17 +22,11 @@ func (listCmd) Help() string {
 }
 
 func (c listCmd) Run(ctx context.Context, a *app) error {
-	series, zone, err := c.series(time.Now())
+	client, series, zone, err := c.open(a)
 	if err != nil {
 		return err
 	}
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	n := 0
-	rows := counted(client.GetImageSeries(ctx, spi.What(c.What), series...), &n)
-	err = show(a, c.outputFlags, rows,
+	return showFound(a, c.outputFlags, "images", series, client.GetImageSeries(ctx, spi.What(c.What), series...),
 		column[spi.Image]{"DEVICE", func(i spi.Image) string { return i.Device }},
 		column[spi.Image]{"TAKEN (" + zone.String() + ")", func(i spi.Image) string { return shown(i.Datetime, zone) }},
 		column[spi.Image]{"°C", func(i spi.Image) string { return orDash(above(i.Temp, -300), number(1)) }},
@@ -42,10 +36,6 @@ func (c listCmd) Run(ctx context.Context, a *app) error {
 		column[spi.Image]{"LNG", func(i spi.Image) string { return orDash(i.Lng, number(5)) }},
 		column[spi.Image]{"PIXELS", func(i spi.Image) string { return fmt.Sprintf("%dx%d", i.Width, i.Height) }},
 	)
-	if err == nil {
-		a.noneFound(c.outputFlags, n, "images", series)
-	}
-	return err
 }
 
 // above leaves out what a failed sensor gave.
@@ -67,11 +57,7 @@ func (devicesCmd) Help() string {
 }
 
 func (c devicesCmd) Run(ctx context.Context, a *app) error {
-	zone, err := c.zone()
-	if err != nil {
-		return err
-	}
-	client, err := a.client()
+	client, zone, err := c.open(a)
 	if err != nil {
 		return err
 	}

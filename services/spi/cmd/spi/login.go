@@ -43,6 +43,9 @@ func (c loginCmd) Run(ctx context.Context, a *app) error {
 	if _, err := a.open(p); err != nil { // before a password is asked for
 		return err
 	}
+	if insecure(p.Host) {
+		a.remark("spi: http:// sends the password and the images unencrypted, for anybody on the way to read: https:// does not")
+	}
 	password, err := a.readPassword(ctx, fmt.Sprintf("Password of %s at %s", printable(p.User), p.Host), c.PasswordFile, "SPI_PASSWORD", false)
 	if err != nil {
 		return err
@@ -84,6 +87,16 @@ func address(s string) string {
 		s = "https://" + s
 	}
 	return strings.TrimRight(s, "/")
+}
+
+// insecure says whether what is sent to an address can be read on the way.
+func insecure(host string) bool {
+	u, err := url.Parse(host)
+	if err != nil || u.Scheme != "http" || strings.EqualFold(u.Hostname(), "localhost") {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return ip == nil || !ip.IsLoopback()
 }
 
 // offset says how wrong a clock is.

@@ -45,7 +45,7 @@ type commands struct {
 	Users    usersCmd    `cmd:"" group:"manage" help:"Accounts: list, add, reset, delete (admins)."`
 	Projects projectsCmd `cmd:"" group:"manage" help:"Projects, their members and their series."`
 
-	Version    versionCmd                `cmd:"" group:"self" help:"Print the version."`
+	Version    versionCmd                `cmd:"" group:"self" help:"Print the version, as --version does."`
 	Completion kongcompletion.Completion `cmd:"" group:"self" help:"Tell how to complete commands by the Tab key in bash, zsh or fish."`
 }
 
@@ -78,8 +78,11 @@ func run(args []string, in *os.File, out, errs *os.File) int {
 		panic(err) // the types above are wrong: every test sees it
 	}
 	kongcompletion.Register(parser)
-	if len(args) == 0 {
+	switch {
+	case len(args) == 0:
 		args = []string{"--help"}
+	case len(args) == 1 && args[0] == "--version": // what people try first
+		args = []string{"version"}
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {

@@ -28,11 +28,7 @@ type usersListCmd struct {
 }
 
 func (c usersListCmd) Run(ctx context.Context, a *app) error {
-	zone, err := c.zone()
-	if err != nil {
-		return err
-	}
-	client, err := a.client()
+	client, zone, err := c.open(a)
 	if err != nil {
 		return err
 	}
@@ -220,11 +216,7 @@ type projectsListCmd struct {
 }
 
 func (c projectsListCmd) Run(ctx context.Context, a *app) error {
-	zone, err := c.zone()
-	if err != nil {
-		return err
-	}
-	client, err := a.client()
+	client, zone, err := c.open(a)
 	if err != nil {
 		return err
 	}
@@ -272,17 +264,23 @@ type projectArg struct {
 	Project string `arg:"" help:"The project's name or number."`
 }
 
+// find gives the project, and the client that asked for it.
+func (p projectArg) find(ctx context.Context, a *app) (*spi.Client, spi.Project, error) {
+	client, err := a.client()
+	if err != nil {
+		return nil, spi.Project{}, err
+	}
+	project, err := findProject(ctx, client, p.Project)
+	return client, project, err
+}
+
 type projectsDeleteCmd struct {
 	projectArg
 	Yes bool `help:"Do not ask."`
 }
 
 func (c projectsDeleteCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	project, err := findProject(ctx, client, c.Project)
+	client, project, err := c.find(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -320,11 +318,7 @@ type projectsMembersCmd struct {
 }
 
 func (c projectsMembersCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	project, err := findProject(ctx, client, c.Project)
+	client, project, err := c.find(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -358,11 +352,7 @@ type projectsPermitCmd struct {
 }
 
 func (c projectsPermitCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	project, err := findProject(ctx, client, c.Project)
+	client, project, err := c.find(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -405,11 +395,7 @@ func (projectsSeriesCmd) Help() string {
 }
 
 func (c projectsSeriesCmd) Run(ctx context.Context, a *app) error {
-	zone, err := c.zone()
-	if err != nil {
-		return err
-	}
-	client, err := a.client()
+	client, zone, err := c.open(a)
 	if err != nil {
 		return err
 	}
@@ -457,11 +443,7 @@ func (c projectsAddCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	project, err := findProject(ctx, client, c.Project)
+	client, project, err := c.find(ctx, a)
 	if err != nil {
 		return err
 	}

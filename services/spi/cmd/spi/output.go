@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
@@ -61,7 +64,7 @@ func each[T any](all []T) iter.Seq2[T, error] {
 
 func showJSON[T any](w *bufio.Writer, rows iter.Seq2[T, error]) error {
 	before := "[\n"
-	var line strings.Builder
+	var line bytes.Buffer
 	enc := json.NewEncoder(&line)
 	enc.SetEscapeHTML(false) // URLs hold &
 	for row, err := range rows {
@@ -72,7 +75,8 @@ func showJSON[T any](w *bufio.Writer, rows iter.Seq2[T, error]) error {
 		if err := enc.Encode(row); err != nil {
 			return fmt.Errorf("a row cannot be written as JSON: %w", err)
 		}
-		if _, err := w.WriteString(before + strings.TrimSuffix(line.String(), "\n")); err != nil {
+		_, _ = w.WriteString(before) // a bufio.Writer keeps its error
+		if _, err := w.Write(harmless(bytes.TrimSuffix(line.Bytes(), []byte("\n")))); err != nil {
 			return err
 		}
 		before = ",\n"
@@ -83,6 +87,28 @@ func showJSON[T any](w *bufio.Writer, rows iter.Seq2[T, error]) error {
 	}
 	_, err := w.WriteString("\n]\n")
 	return err
+}
+
+// harmless gives JSON that says the same and that a terminal does not obey: encoding/json leaves DEL, the controls of
+// Unicode's second block (U+0080 to U+009F) and those of writing direction as they are.
+func harmless(text []byte) []byte {
+	odd := func(r rune) bool { return r >= 0x7f && !unicode.IsPrint(r) }
+	if bytes.IndexFunc(text, odd) < 0 {
+		return text
+	}
+	var out []byte
+	for _, r := range string(text) {
+		switch {
+		case !odd(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
 }
 
 func showCSV[T any](w io.Writer, rows iter.Seq2[T, error]) error {
@@ -147,7 +173,7 @@ func text(v reflect.Value) string {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		return noFormula(v.String())
+		return noFormula(noControls(v.String()))
 	case reflect.Bool:
 		return strconv.FormatBool(v.Bool())
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
@@ -156,6 +182,16 @@ func text(v reflect.Value) string {
 		return strconv.FormatFloat(v.Float(), 'f', -1, 64)
 	}
 	return fmt.Sprint(v.Interface())
+}
+
+// noControls gives a text without what a terminal obeys; line breaks and tabs stay.
+func noControls(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // noFormula gives a text that a spreadsheet takes for one: where it would begin a formula an apostrophe stands before it, as

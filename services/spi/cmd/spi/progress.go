@@ -25,20 +25,45 @@ const (
 type progress struct {
 	verb, noun string // "uploaded", "images"
 	started    time.Time
+	state      func(now time.Time) state
 
-	total, totalBytes     atomic.Int64 // as far as is known
+	total                 atomic.Int64 // as far as is known
 	counted               atomic.Bool
 	done, skipped, failed atomic.Int64
-	moved, settledBytes   atomic.Int64
+	moved                 atomic.Int64
 	mu                    sync.Mutex // of out, where that is no bar
 	out                   io.Writer  // lines of Printf go there
 	stop                  func()
 }
 
-// progress begins to show how far a command has come. verb says what happens to the items and noun what they are:
-// "uploaded", "images". With --quiet nothing is shown but the lines of Printf.
+// state is how far a command has come.
+type state struct {
+	total                          int64 // items, as far as is known
+	counted                        bool  // no more will be known
+	settled, done, skipped, failed int64 // items; settled: whichever way
+
+	totalBytes, settledBytes int64         // of the items; totalBytes 0: not known
+	moved                    int64         // bytes that crossed the network
+	rate                     float64       // bytes a second; 0: not known
+	left                     time.Duration // 0: not known
+	waiting                  bool          // for the server
+}
+
+// progress begins to show how far a command has come that counts by the methods below. verb says what happens to the items
+// and noun what they are: "uploaded", "images". With --quiet nothing is shown but the lines of Printf.
 func (a *app) progress(verb, noun string) *progress {
-	p := &progress{verb: verb, noun: noun, started: time.Now(), out: a.errs, stop: func() {}}
+	p := &progress{verb: verb, noun: noun, started: time.Now()}
+	p.state = p.ownState
+	return a.begin(p)
+}
+
+// progressOf is progress for a command that has counted already.
+func (a *app) progressOf(verb, noun string, state func(now time.Time) state) *progress {
+	return a.begin(&progress{verb: verb, noun: noun, state: state})
+}
+
+func (a *app) begin(p *progress) *progress {
+	p.out, p.stop = a.errs, func() {}
 	switch {
 	case a.Quiet:
 	case isTerminal(a.errs):
@@ -49,34 +74,23 @@ func (a *app) progress(verb, noun string) *progress {
 	return p
 }
 
-// Expect adds items to what there is to do, and their bytes where those are known (0 where not).
-func (p *progress) Expect(items, bytes int64) {
-	p.total.Add(items)
-	p.totalBytes.Add(bytes)
-}
+// Expect adds items to what there is to do.
+func (p *progress) Expect(items int64) { p.total.Add(items) }
 
 // Counted says that no more items will be expected.
 func (p *progress) Counted() { p.counted.Store(true) }
 
-// Moved adds bytes that crossed the network, as they cross it. For items whose bytes were given to Expect, the bytes of an
-// attempt that failed are taken back by a negative number.
+// Moved adds bytes that crossed the network, as they cross it.
 func (p *progress) Moved(bytes int64) { p.moved.Add(bytes) }
 
-// Done counts an item that is finished, whose bytes were Moved.
+// Done counts an item that is finished.
 func (p *progress) Done() { p.done.Add(1) }
 
-// Skipped counts an item that had nothing to do, with its bytes as given to Expect.
-func (p *progress) Skipped(bytes int64) {
-	p.skipped.Add(1)
-	p.settledBytes.Add(bytes)
-}
+// Skipped counts an item that had nothing to do.
+func (p *progress) Skipped() { p.skipped.Add(1) }
 
-// Failed counts an item that failed, with those of its bytes given to Expect that were not Moved. What was wrong is told by
-// Printf.
-func (p *progress) Failed(bytes int64) {
-	p.failed.Add(1)
-	p.settledBytes.Add(bytes)
-}
+// Failed counts an item that failed. What was wrong is told by Printf.
+func (p *progress) Failed() { p.failed.Add(1) }
 
 // Printf writes a line for people, above the bar where there is one. Foreign text in it goes through [printable] first.
 func (p *progress) Printf(format string, args ...any) {
@@ -88,57 +102,87 @@ func (p *progress) Printf(format string, args ...any) {
 // Stop ends the show and leaves the last state to be seen. It waits until everything is written.
 func (p *progress) Stop() { p.stop() }
 
-// line says in words how far it has come.
-func (p *progress) line(now time.Time) string {
-	text := fmt.Sprintf("%d of %s %s %s", p.done.Load(), p.count(), p.noun, p.verb)
-	if n := p.skipped.Load(); n > 0 {
-		text += fmt.Sprintf(", %d there already", n)
+// ownState is the state by what was counted here. The rate is that of the whole time.
+func (p *progress) ownState(now time.Time) state {
+	s := state{total: p.total.Load(), counted: p.counted.Load(), done: p.done.Load(), skipped: p.skipped.Load(), failed: p.failed.Load(), moved: p.moved.Load()}
+	s.settled = s.done + s.skipped + s.failed
+	passed := now.Sub(p.started).Seconds()
+	if passed < 1 {
+		return s
 	}
-	if n := p.failed.Load(); n > 0 {
-		text += fmt.Sprintf(", %d failed", n)
-	}
-	return text + p.rates(now)
-}
-
-func (p *progress) count() string {
-	if p.counted.Load() {
-		return fmt.Sprint(p.total.Load())
-	}
-	return fmt.Sprintf("%d or more", p.total.Load())
-}
-
-// rates is the bytes moved, the rate and the time that is left.
-func (p *progress) rates(now time.Time) string {
-	moved, passed := p.moved.Load(), now.Sub(p.started)
-	text := ""
-	if moved > 0 {
-		text = "; " + kitprogress.Size(moved)
-		if passed >= time.Second {
-			text += fmt.Sprintf(", %s/s", kitprogress.Size(int64(float64(moved)/passed.Seconds())))
+	s.rate = float64(s.moved) / passed
+	const most = 999 * time.Hour
+	if work, rest := s.done+s.failed, s.total-s.settled; s.counted && work > 0 && rest > 0 {
+		if left := passed / float64(work) * float64(rest); left <= most.Seconds() {
+			s.left = time.Duration(left) * time.Second
 		}
 	}
-	if left, known := p.left(passed); known {
-		text += fmt.Sprintf(", %s left", left)
+	return s
+}
+
+// line says in words how far it has come.
+func (p *progress) line(now time.Time) string {
+	s := p.state(now)
+	text := fmt.Sprintf("%d of %s %s %s", s.done, s.count(), p.noun, p.verb)
+	if s.skipped > 0 {
+		text += fmt.Sprintf(", %d there already", s.skipped)
+	}
+	if s.failed > 0 {
+		text += fmt.Sprintf(", %d failed", s.failed)
+	}
+	if flow := strings.Join(s.flow(), ", "); flow != "" {
+		text += "; " + flow
 	}
 	return text
 }
 
-// left is the time that the rest will take at the rate so far: of bytes where they are known, else of items.
-func (p *progress) left(passed time.Duration) (time.Duration, bool) {
-	work := p.done.Load() + p.failed.Load()
-	rest := p.total.Load() - work - p.skipped.Load()
-	if all := p.totalBytes.Load(); all > 0 {
-		work = p.moved.Load()
-		rest = all - work - p.settledBytes.Load()
+func (s state) count() string {
+	if s.counted {
+		return fmt.Sprint(s.total)
 	}
-	if !p.counted.Load() || work <= 0 || rest <= 0 || passed < time.Second {
-		return 0, false
+	return fmt.Sprintf("%d or more", s.total)
+}
+
+// flow is the bytes moved, the rate and the time that is left, as far as they are known.
+func (s state) flow() []string {
+	var words []string
+	if s.moved > 0 {
+		words = append(words, kitprogress.Size(s.moved))
 	}
-	seconds := passed.Seconds() / float64(work) * float64(rest)
-	if seconds > float64(999*time.Hour/time.Second) {
-		return 0, false
+	switch {
+	case s.waiting:
+		return append(words, "waiting")
+	case s.moved > 0 && s.rate >= 1:
+		words = append(words, kitprogress.Size(int64(s.rate))+"/s")
 	}
-	return (time.Duration(seconds) * time.Second).Round(time.Second), true
+	if s.left > 0 {
+		words = append(words, s.left.String()+" left")
+	}
+	return words
+}
+
+// fromLeft writes lines from the first column on: mpb only goes up to the line of its bar, and a terminal that echoes Ctrl-C
+// leaves the cursor behind that.
+type fromLeft struct{ io.Writer }
+
+func (f fromLeft) Write(p []byte) (int, error) {
+	if _, err := f.Writer.Write(append([]byte("\r"), p...)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// fitting joins as many of the last words as have room beside a bar: on a narrow terminal the time that is left is what
+// counts, even without one.
+func fitting(words []string, width int) string {
+	const bar = 12
+	for ; len(words) > 0; words = words[1:] {
+		text := " " + strings.Join(words, ", ")
+		if len(text)+bar <= width || len(words) == 1 && len(text) <= width {
+			return text
+		}
+	}
+	return ""
 }
 
 // draw shows a bar until stop.
@@ -146,27 +190,28 @@ func (p *progress) draw(w io.Writer) {
 	bars := mpb.New(mpb.WithOutput(w), mpb.WithWidth(30), mpb.WithRefreshRate(drawEvery))
 	bar := bars.AddBar(0,
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
-			settled := p.done.Load() + p.skipped.Load() + p.failed.Load()
-			text := fmt.Sprintf("%d/%s %s", settled, p.count(), p.noun)
-			if n := p.failed.Load(); n > 0 {
-				text += fmt.Sprintf(", %d failed", n)
+			s := p.state(time.Now())
+			text := fmt.Sprintf("%d/%s %s", s.settled, s.count(), p.noun)
+			if s.failed > 0 {
+				text += fmt.Sprintf(", %d failed", s.failed)
 			}
-			return text + " "
+			return "\r" + text + " "
 		})),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
-			return strings.TrimPrefix(p.rates(time.Now()), ";")
+		mpb.AppendDecorators(decor.Any(func(d decor.Statistics) string {
+			return fitting(p.state(time.Now()).flow(), d.AvailableWidth)
 		})),
 	)
 	draw := func() {
-		at, of := p.done.Load()+p.skipped.Load()+p.failed.Load(), p.total.Load()
-		if all := p.totalBytes.Load(); all > 0 {
-			at, of = p.moved.Load()+p.settledBytes.Load(), all
+		s := p.state(time.Now())
+		at, of := s.settled, s.total
+		if s.totalBytes > 0 {
+			at, of = s.settledBytes, s.totalBytes
 		}
 		bar.SetTotal(max(at, of, 1), false)
 		bar.SetCurrent(at)
 	}
 	end := kitprogress.Every(drawEvery, draw)
-	p.out = bars
+	p.out = fromLeft{bars}
 	p.stop = func() {
 		end()
 		draw()

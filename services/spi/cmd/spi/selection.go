@@ -29,12 +29,32 @@ func (z zoneFlag) zone() (*time.Location, error) {
 	return zone, nil
 }
 
+// open is how commands begin that show moments.
+func (z zoneFlag) open(a *app) (*spi.Client, *time.Location, error) {
+	zone, err := z.zone()
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := a.client()
+	return client, zone, err
+}
+
 // rangeFlags choose images, or what hangs on them, by time and device.
 type rangeFlags struct {
 	Since  string   `required:"" placeholder:"DATE" help:"From when on: ${dates}."`
 	Until  string   `placeholder:"DATE" help:"Before when; a day, month or year is meant with all of it ('--until 2026-06-20' holds that day). Without it: no end."`
 	Device []string `short:"d" placeholder:"PATTERN" help:"Which devices; * stands for any characters, ? for one. May be given several times. Without it: all."`
 	zoneFlag
+}
+
+// open is how commands begin that look at a range.
+func (r rangeFlags) open(a *app) (*spi.Client, []spi.Series, *time.Location, error) {
+	series, zone, err := r.series(time.Now())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	client, err := a.client()
+	return client, series, zone, err
 }
 
 // series gives what the flags choose, from Start (included) to End (excluded), one for each pattern of devices.
@@ -108,16 +128,19 @@ func counted[T any](rows iter.Seq2[T, error], n *int) iter.Seq2[T, error] {
 	}
 }
 
-// noneFound tells people, not programs, why there may be nothing to see.
-func (a *app) noneFound(f outputFlags, n int, what string, series []spi.Series) {
-	if n > 0 || f.JSON || f.CSV || a.Quiet {
-		return
+// showFound is [show] for what was found in series. It tells people, not programs, why there may be nothing to see.
+func showFound[T any](a *app, f outputFlags, what string, series []spi.Series, rows iter.Seq2[T, error], columns ...column[T]) error {
+	n := 0
+	err := show(a, f, counted(rows, &n), columns...)
+	if err != nil || n > 0 || f.JSON || f.CSV || a.Quiet {
+		return err
 	}
 	until := ""
 	if end := series[0].End.Time; end.Year() < 9999 {
 		until = " until " + stamp(end)
 	}
 	a.remark("there are no %s since %s%s of these devices", what, stamp(series[0].Start.Time), until)
+	return nil
 }
 
 // number writes a measured value for people.

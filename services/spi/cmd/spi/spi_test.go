@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -147,6 +148,63 @@ func TestTextThatWouldBeAFormulaIsTextInCSV(t *testing.T) {
 	}
 }
 
+func TestNothingThatATerminalObeysIsInTheResults(t *testing.T) {
+	const odd = "a\u009b2Jb\u007f\u0085\u202e\U000e0001\x1bc\u2028d é 中"
+	obeyed := func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+	rows := []measured{{Name: odd}}
+	for _, flags := range []outputFlags{{}, {JSON: true}, {CSV: true}} {
+		a, said := quiet(t)
+		if err := show(a, flags, each(rows), column[measured]{"NAME", func(m measured) string { return m.Name }}); err != nil {
+			t.Fatal(err)
+		}
+		if text := said(); strings.ContainsFunc(text, obeyed) || !strings.Contains(text, "é 中") {
+			t.Errorf("%+v: %q", flags, text)
+		}
+		if flags.JSON {
+			var back []measured
+			if err := json.Unmarshal([]byte(said()), &back); err != nil || back[0].Name != odd {
+				t.Errorf("it comes back as %+v, %v", back, err)
+			}
+		}
+	}
+
+	var out bytes.Buffer
+	if err := writeDocument(&out, spi.Annotation{JSON: "{\"name\":\n \"\u009b é\",\"value\":0.10}"}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("{\"name\":\"\\u009b é\",\"value\":0.10}\n", out.String()); diff != "" {
+		t.Errorf("a document (-want +got):\n%s", diff)
+	}
+	if err := writeDocument(&out, spi.Annotation{ID: 7, JSON: "\x1b[2J"}); err == nil || !strings.Contains(err.Error(), "annotation 7") {
+		t.Errorf("a document that is none: %v", err)
+	}
+}
+
+func TestPasswordsThatCanBeReadOnTheWay(t *testing.T) {
+	for host, want := range map[string]bool{
+		"http://api.example.org": true, "http://192.168.1.5:8080": true, "HTTP://api.example.org": true, "https://api.example.org": false,
+		"http://localhost:8080": false, "http://127.0.0.1": false, "http://127.9.9.9": false, "http://[::1]:80": false, "http://localhost.example.org": true,
+	} {
+		if got := insecure(host); got != want {
+			t.Errorf("%s: %v", host, got)
+		}
+	}
+}
+
+func TestTheVersionIsSaidInBothWays(t *testing.T) {
+	var said []string
+	for _, arg := range []string{"version", "--version"} {
+		a, text := quiet(t)
+		if status := run([]string{arg}, a.in, a.out, a.errs); status != exitDone {
+			t.Errorf("%s: exit status %d", arg, status)
+		}
+		said = append(said, text())
+	}
+	if !strings.HasPrefix(said[0], "spi ") || said[0] != said[1] {
+		t.Errorf("%q", said)
+	}
+}
+
 func TestARenewedTokenReplacesNoOtherLogIn(t *testing.T) {
 	mine := profile{Host: "https://a.example", User: "anna", Token: spi.Token{Token: "old"}}
 	other := profile{Host: "https://b.example", User: "anna", Token: spi.Token{Token: "b"}}
@@ -218,17 +276,30 @@ func TestALongTableKeepsItsColumnsAndNotItsRows(t *testing.T) {
 func TestProgressInWords(t *testing.T) {
 	p := &progress{verb: "uploaded", noun: "images", started: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	later := p.started.Add(10 * time.Second)
-	p.Expect(3, 30<<20)
-	p.Skipped(10 << 20)
+	p.state = p.ownState
+	p.Expect(3)
+	p.Skipped()
 	p.Moved(5 << 20)
 	p.Done()
 	if got, want := p.line(later), "1 of 3 or more images uploaded, 1 there already; 5.0 MB, 512.0 kB/s"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	p.Counted()
-	p.Failed(0)
-	if got, want := p.line(later), "1 of 3 images uploaded, 1 there already, 1 failed; 5.0 MB, 512.0 kB/s, 30s left"; got != want {
+	if got, want := p.line(later), "1 of 3 images uploaded, 1 there already; 5.0 MB, 512.0 kB/s, 10s left"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+	p.Failed()
+	if got, want := p.line(later), "1 of 3 images uploaded, 1 there already, 1 failed; 5.0 MB, 512.0 kB/s"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestANarrowTerminalShowsTheTimeThatIsLeft(t *testing.T) {
+	words := []string{"5.0 MB", "512.0 kB/s", "10s left"}
+	for width, want := range map[int]string{80: " 5.0 MB, 512.0 kB/s, 10s left", 41: " 5.0 MB, 512.0 kB/s, 10s left", 40: " 512.0 kB/s, 10s left", 32: " 10s left", 9: " 10s left", 8: "", 0: ""} {
+		if got := fitting(words, width); got != want {
+			t.Errorf("%d columns: %q, want %q", width, got, want)
+		}
 	}
 }
 

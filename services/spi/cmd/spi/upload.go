@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -54,19 +53,15 @@ func (c uploadCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	verb := "uploaded"
-	if c.DryRun {
-		verb = "to upload"
-	}
-	show := &uploadShow{progress: a.progress(verb, "images")}
+	show := a.uploadShow(c.DryRun)
 	report, err := upload.New(client, upload.Options{
 		Server: a.host(), Journal: c.Journal, Workers: c.Workers, Limit: limit, GiveUpAfter: c.GiveUpAfter,
 		Flat: !c.Recursive, DryRun: c.DryRun, DeleteAfterVerify: c.DeleteAfterVerify, Watch: c.Watch,
-		OnProgress: show.update, OnOutcome: show.outcome, OnNote: func(text string) { show.progress.Printf("%s", printable(text)) },
+		OnProgress: show.update, OnOutcome: show.outcome, OnNote: func(text string) { show.Printf("%s", printable(text)) },
 	}).Run(ctx, c.Paths...)
-	show.progress.Stop()
+	show.Stop()
 	if c.Watch && errors.Is(err, errInterrupted) {
-		err, report.Stopped = nil, "" // watching ends no other way
+		err = nil // watching ends no other way
 	}
 	if writeErr := c.write(a, report); writeErr != nil {
 		return writeErr
@@ -84,7 +79,7 @@ func (c uploadCmd) write(a *app, r upload.Report) error {
 		if err != nil {
 			return err
 		}
-		_, err = a.out.Write(append(text, '\n'))
+		_, err = a.out.Write(append(harmless(text), '\n'))
 		return err
 	}
 	_, err := fmt.Fprintln(a.out, uploadSummary(r))
@@ -113,38 +108,41 @@ func uploadSummary(r upload.Report) string {
 
 // uploadShow turns what the engine tells into the command's progress.
 type uploadShow struct {
-	progress *progress
+	*progress
+	mu   sync.Mutex
+	last upload.Progress
+}
 
-	mu           sync.Mutex
-	files, bytes int64
-	moved        int64
-	counted      bool
+func (a *app) uploadShow(dryRun bool) *uploadShow {
+	s := &uploadShow{}
+	verb := "uploaded"
+	if dryRun {
+		verb = "to upload"
+	}
+	s.progress = a.progressOf(verb, "images", s.state)
+	return s
 }
 
 func (s *uploadShow) update(p upload.Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.progress.Expect(p.Files-s.files, p.Bytes-s.bytes)
-	s.files, s.bytes = p.Files, p.Bytes
-	moved := p.UploadedBytes + p.MovingBytes
-	s.progress.Moved(moved - s.moved)
-	s.moved = moved
-	if p.Counted && !s.counted {
-		s.counted = true
-		s.progress.Counted()
+	s.last = p
+}
+
+func (s *uploadShow) state(time.Time) state {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.last
+	return state{
+		total: p.Files, counted: p.Counted, settled: p.Settled, done: p.Uploaded + p.WouldUpload, skipped: p.AlreadyThere, failed: p.Failed,
+		totalBytes: p.Bytes, settledBytes: p.SettledBytes + p.MovingBytes, moved: p.UploadedBytes + p.MovingBytes,
+		rate: p.Rate, left: p.ETA, waiting: p.Waiting != "",
 	}
 }
 
-// outcome counts a file, and says a line where it failed.
+// outcome says a line of a file that failed.
 func (s *uploadShow) outcome(o upload.Outcome) {
-	done := []upload.Action{upload.Uploaded, upload.WouldUpload}
-	switch {
-	case slices.Contains(done, o.Action):
-		s.progress.Done()
-	case o.Action == upload.AlreadyThere:
-		s.progress.Skipped(o.Bytes)
-	case o.Action == upload.Failed:
-		s.progress.Failed(o.Bytes)
-		s.progress.Printf("%s: %s (%s)", printable(o.Path), printable(o.Message), o.Code)
+	if o.Action == upload.Failed {
+		s.Printf("%s: %s (%s)", printable(o.Path), printable(o.Message), o.Code)
 	}
 }

@@ -109,9 +109,9 @@ func relative(s string, now time.Time, zone *time.Location) (Span, bool) {
 		case "week":
 			return day(now, -7*n)
 		case "month":
-			return day(now.AddDate(0, -n, 0), 0)
+			return day(monthsBefore(now, n), 0)
 		case "year":
-			return day(now.AddDate(-n, 0, 0), 0)
+			return day(monthsBefore(now, 12*n), 0)
 		}
 	case last || len(words) == 2 && words[0] == "this":
 		back := 0
@@ -140,6 +140,13 @@ func relative(s string, now time.Time, zone *time.Location) (Span, bool) {
 		}
 	}
 	return Span{}, false
+}
+
+// monthsBefore is the same day of an earlier month, or that month's last day where it is shorter: a month before 31 March is
+// the end of February, not 3 March.
+func monthsBefore(t time.Time, n int) time.Time {
+	first := time.Date(t.Year(), t.Month()-time.Month(n), 1, 0, 0, 0, 0, t.Location())
+	return first.AddDate(0, 0, min(t.Day(), first.AddDate(0, 1, -1).Day())-1)
 }
 
 // dayAndTime reads a day and a time of it: 2026-06-20 21:33, yesterday 6:00, 2026-06-20T21:33.

@@ -84,6 +84,26 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestAMonthAgoIsADayOfTheMonthBefore(t *testing.T) {
+	for _, test := range []struct{ now, text, from string }{
+		{"2026-03-31", "1 month ago", "2026-02-28"},
+		{"2024-03-31", "1 month ago", "2024-02-29"},
+		{"2026-03-31", "2 months ago", "2026-01-31"},
+		{"2026-12-31", "13 months ago", "2025-11-30"},
+		{"2026-01-15", "1 month ago", "2025-12-15"},
+		{"2024-02-29", "1 year ago", "2023-02-28"},
+		{"2024-02-29", "4 years ago", "2020-02-29"},
+	} {
+		got, err := Parse(test.text, utc(test.now+" 12:00:00"), time.UTC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(utc(test.from+" 00:00:00"), got.From); diff != "" {
+			t.Errorf("%s on %s (-want +got):\n%s", test.text, test.now, diff)
+		}
+	}
+}
+
 func TestDaysBeginWhereTheZoneSays(t *testing.T) {
 	for _, test := range []struct{ text, from, to string }{
 		{"today", "2026-06-23 22:00:00", "2026-06-24 22:00:00"},
