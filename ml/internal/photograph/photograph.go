@@ -1,5 +1,5 @@
 // Package photograph gets photographs for detectors: it fetches them from the object store and decodes them, both within
-// bounds, since their bytes are anybody's. It may import stall and services/spi.
+// bounds, since their bytes are anybody's. It may import stall, kit/jpegfile and services/spi.
 package photograph
 
 import (
@@ -20,6 +20,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/stall"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/jpegfile"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -148,19 +149,32 @@ func unavailable(ctx context.Context, err error) error {
 	return spi.Wrap(spi.CodeUnavailable, err, "the connection to the object store failed")
 }
 
-// Decode decodes a JPEG of at most [MaxPixels]. A 5 megapixel photograph takes about 0.1 s of one core, a fraction of what a
-// detector takes. Its errors are [*Error].
-func Decode(data []byte) (image.Image, error) {
+// Weigh gives the bytes that [Decode] holds at most, by what the file's markers say. Its errors are [*Error].
+func Weigh(data []byte) (int64, error) {
 	header, err := jpeg.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
-		return nil, failure(Unreadable, "the file is no JPEG: %v", err)
+		return 0, failure(Unreadable, "the file is no JPEG: %v", err)
 	}
 	if int64(header.Width)*int64(header.Height) > MaxPixels {
-		return nil, failure(TooLarge, "the photograph has %d x %d pixels, and %d megapixels are the most", header.Width, header.Height, MaxPixels/1_000_000)
+		return 0, failure(TooLarge, "the photograph has %d x %d pixels, and %d megapixels are the most", header.Width, header.Height, MaxPixels/1_000_000)
 	}
 	// within the pictures' data these two bytes do not occur
 	if n := bytes.Count(data, []byte{0xff, 0xda}); n > maxScans {
-		return nil, failure(Unreadable, "the JPEG has %d scans, and %d are the most", n, maxScans)
+		return 0, failure(Unreadable, "the JPEG has %d scans, and %d are the most", n, maxScans)
+	}
+	info, err := jpegfile.CheckWithin(data, MaxPixels)
+	if err != nil {
+		// of a kind that the server does not take, and the old one did: the worst is assumed
+		info = jpegfile.Info{Width: header.Width, Height: header.Height, Components: 4, Progressive: true}
+	}
+	return info.Bytes(), nil
+}
+
+// Decode decodes a JPEG of at most [MaxPixels]. A 5 megapixel photograph takes about 0.1 s of one core, a fraction of what a
+// detector takes. Its errors are [*Error].
+func Decode(data []byte) (image.Image, error) {
+	if _, err := Weigh(data); err != nil {
+		return nil, err
 	}
 	photo, err := jpeg.Decode(bytes.NewReader(data))
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -173,6 +175,44 @@ func TestDecodeIsBounded(t *testing.T) {
 				t.Error("the picture is empty")
 			}
 		})
+	}
+}
+
+func TestWeighIsWhatDecodingTakes(t *testing.T) {
+	cmyk, err := os.ReadFile("../../../services/kit/jpegfile/testdata/cmyk.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		data []byte
+		want int64
+	}{
+		{"an ordinary one", spitest.Picture(spitest.Photo{Width: 640, Height: 480}), 640 * 480 * 3},
+		{"a grey one", spitest.Picture(spitest.Photo{Width: 640, Height: 480, Grey: true}), 640 * 480},
+		{"a progressive one", spitest.Progressive(2400, 1600), 2400 * 1600 * 3 * 5},
+		{"one of a kind that the server does not take", cmyk, 61 * 43 * 4 * 5},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			weight, err := photograph.Weigh(tt.data)
+			if err != nil || weight != tt.want {
+				t.Fatalf("%d bytes, %v; want %d", weight, err, tt.want)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			photo, err := photograph.Decode(tt.data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			runtime.ReadMemStats(&after)
+			const more = 200_000 // of tables, and of blocks beyond the border
+			if took := int64(after.TotalAlloc - before.TotalAlloc); took > weight+more {
+				t.Errorf("decoding %v took %d bytes, and weighs %d", photo.Bounds(), took, weight)
+			}
+		})
+	}
+	if _, err := photograph.Weigh([]byte("no picture")); err == nil {
+		t.Error("what is no picture has a weight")
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect"
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/photograph"
@@ -43,9 +44,9 @@ const (
 	answerWithin = 5 * time.Minute
 	firstPause   = time.Second      // of what fails: the API away, S3 away
 	longPause    = 30 * time.Second // the longest
-	// largePixels is from when a photograph is looked at alone, or beside ordinary ones: devices make 5 megapixels, and
-	// somebody's 50 take several times the memory.
-	largePixels = 12_000_000
+	// share is the bytes that decoding may take for each of the images that are looked at at a time: those of 12 megapixels,
+	// where devices make 5. A photograph that takes more, such as 50 megapixels or a progressive JPEG, waits for others' shares.
+	share = 3 * 12_000_000
 	// backlogEvery is how often the server is asked what there is to do: with many images, counting takes it seconds.
 	backlogEvery = 5 * time.Minute
 )
@@ -90,14 +91,17 @@ type Worker struct {
 	problem error   // of the last thing asked of the API; nil: it answered
 	noModel error   // why there is no detector to use yet; nil: there is
 
-	storeAway atomic.Bool   // a photograph could not be fetched, and others will not be
-	noneCame  atomic.Bool   // the store answered, and served none of the photographs leased last
-	large     chan struct{} // holds one value while a large photograph is in flight
+	storeAway atomic.Bool // a photograph could not be fetched, and others will not be
+	noneCame  atomic.Bool // the store answered, and served none of the photographs leased last
+
+	memory *semaphore.Weighted // bytes of the pictures in flight
+	shares int64               // all that there are
 }
 
 // New gives a worker.
 func New(cfg Config) *Worker {
-	return &Worker{Config: cfg, large: make(chan struct{}, 1), noModel: errors.New("no model was looked for yet")}
+	shares := int64(cfg.Workers) * share
+	return &Worker{Config: cfg, memory: semaphore.NewWeighted(shares), shares: shares, noModel: errors.New("no model was looked for yet")}
 }
 
 // Ping tells what is wrong with the API, as the last request saw it.
@@ -439,15 +443,6 @@ func (w *Worker) logOf(photo spi.Image) *slog.Logger {
 // annotate finds the insects of one image and tells the API what came of it.
 func (w *Worker) annotate(detecting, settling context.Context, leased *lot, photo spi.Image) {
 	log := w.logOf(photo)
-	if photo.Width > 0 && photo.Height > largePixels/photo.Width {
-		select {
-		case w.large <- struct{}{}:
-			defer func() { <-w.large }()
-		case <-detecting.Done():
-			w.giveBack(settling, photo)
-			return
-		}
-	}
 	began := time.Now()
 	insects, err := w.examine(detecting, photo)
 	var bad *imageError
@@ -480,8 +475,18 @@ func (w *Worker) examine(ctx context.Context, photo spi.Image) ([]detect.Insect,
 	began := time.Now()
 	data, err := photograph.Fetch(ctx, w.HTTP, photo.URL, photo.MD5)
 	began = w.Metrics.stage(stageFetch, began)
+	var weight int64
+	if err == nil {
+		weight, err = photograph.Weigh(data)
+	}
 	var picture image.Image
 	if err == nil {
+		weight = min(weight, w.shares)
+		if err := w.memory.Acquire(ctx, weight); err != nil {
+			return nil, err
+		}
+		defer w.memory.Release(weight)
+		began = time.Now()
 		picture, err = photograph.Decode(data)
 		began = w.Metrics.stage(stageDecode, began)
 	}

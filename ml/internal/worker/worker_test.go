@@ -590,28 +590,37 @@ func TestAStopWhileTheModelIsLookedForLeasesNothing(t *testing.T) {
 	})
 }
 
-func TestLargePhotographsAreLookedAtOneByOne(t *testing.T) {
+func TestPhotographsThatTakeMuchMemoryWaitForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(8)
-		for i := range 4 { // as their metadata say
-			s.waiting[2*i].Width, s.waiting[2*i].Height = 8000, 6000
+		s := newSite(4)
+		const width, height = 2500, 2000 // 75 MB as a progressive one, and four images at a time have 144
+		for i := range 4 {
+			s.add(fmt.Sprintf("0000aaa%d", i), spitest.Progressive(width, height))
 		}
-		large := map[int]bool{39: true, 37: true, 35: true, 33: true}
-		var together, both atomic.Int32
+		slices.SortFunc(s.waiting, func(a, b spi.Image) int { return strings.Compare(b.Device[7:], a.Device[7:]) }) // large and small by turns
+		var all, large, both, beside atomic.Int32
 		d := slowly(4 * time.Second)
 		well := d.detect
 		d.detect = func(ctx context.Context, p image.Image) ([]detect.Insect, error) {
-			if large[p.Bounds().Dx()] {
-				if together.Add(1) > 1 {
+			if p.Bounds().Dx() == width {
+				if large.Add(1) > 1 {
 					both.Add(1)
 				}
-				defer together.Add(-1)
+				defer large.Add(-1)
+			}
+			all.Add(1)
+			defer all.Add(-1)
+			if large.Load() == 1 && all.Load() > 1 {
+				beside.Add(1)
 			}
 			return well(ctx, p)
 		}
 		run(t, s, 4, 5*time.Minute, d)
 		same(t, "put", 8, len(s.put))
 		same(t, "large ones at a time", 0, int(both.Load()))
+		if beside.Load() == 0 {
+			t.Error("small ones waited for the large")
+		}
 	})
 }
 

@@ -11,8 +11,8 @@ import (
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/blob"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest"
-	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/jpegfile"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/jpegfile"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -254,7 +254,7 @@ func (r *run) makeThumbnail(ctx context.Context, row *store.Image, key string) e
 	}
 	info, err := jpegfile.Check(file)
 	if err != nil {
-		return err
+		return spi.Errorf(spi.CodeInvalid, "%v", err)
 	}
 	pair, err := r.Thumbnailer.Make(ctx, file, info)
 	if err != nil {

@@ -2,7 +2,7 @@
 // the JPEG is whole, makes the thumbnails, puts the objects and then the row. It never overwrites an image that is there.
 //
 // It may import services/spi, and of the server the interfaces of store and blob; it knows neither HTTP nor SQL nor S3. Its
-// parts, each without any knowledge of the others, are jpegfile (what the JPEG's markers say), exifmeta and pyliteral (the
+// parts, each without any knowledge of the others, are exifmeta and pyliteral (the
 // metadata) and thumbnail (the pictures).
 package ingest
 
@@ -21,9 +21,9 @@ import (
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/blob"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/exifmeta"
-	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/jpegfile"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/thumbnail"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/jpegfile"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -113,7 +113,7 @@ func (s *Service) put(ctx context.Context, file File, user string) (store.Image,
 	}
 	info, err := jpegfile.Check(file.Data)
 	if err != nil {
-		return store.Image{}, BadJPEG, err
+		return store.Image{}, BadJPEG, spi.Errorf(spi.CodeInvalid, "%v", err)
 	}
 	meta, err := exifmeta.Read(info.EXIF)
 	if err != nil {

@@ -2,7 +2,7 @@
 // checks that they agree and that the pictures are whole, puts the three objects and then the row. It never overwrites a
 // tuboid that is there.
 //
-// It may import services/spi, of the server the interfaces of store and blob, and ingest/jpegfile; it knows neither HTTP nor
+// It may import services/spi, kit/jpegfile, of the server the interfaces of store and blob; it knows neither HTTP nor
 // SQL nor S3.
 package tuboids
 
@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/blob"
-	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/jpegfile"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/jpegfile"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -115,7 +115,7 @@ func row(u Upload) (store.Tuboid, error) {
 		data []byte
 	}{{"tuboid", u.Tuboid}, {"context", u.Context}} {
 		if _, err := jpegfile.CheckWithin(picture.data, maxPixels); err != nil {
-			return store.Tuboid{}, about(u.TuboidID, about(picture.name, err))
+			return store.Tuboid{}, about(u.TuboidID, about(picture.name, spi.Errorf(spi.CodeInvalid, "%v", err)))
 		}
 	}
 	return store.Tuboid{

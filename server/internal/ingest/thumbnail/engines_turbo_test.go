@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/jpegfile"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/jpegfile"
 	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
 )
 

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"image/jpeg"
 
-	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/jpegfile"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/jpegfile"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 

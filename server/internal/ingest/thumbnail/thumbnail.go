@@ -1,6 +1,6 @@
 // Package thumbnail makes the two small pictures of an uploaded one, and by that proves that the whole of it decodes. It has
 // two engines that pass the same tests: libjpeg-turbo through cgo, in builds with cgo and the tag turbojpeg, and pure Go in
-// all others. It may import services/spi for the typed error, and ingest/jpegfile.
+// all others. It may import services/spi for the typed error, and kit/jpegfile.
 package thumbnail
 
 import (
@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/jpegfile"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/jpegfile"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -36,12 +36,15 @@ type engine interface {
 }
 
 // Maker makes thumbnails with the best engine that is built in. It is safe for concurrent use, and decodes at most as many
-// pictures at a time as there are processors, of at most [jpegfile.MaxPixels] together.
+// pictures at a time as there are processors, which take no more memory together than one of [jpegfile.MaxPixels].
 type Maker struct {
 	engine engine
 	count  *semaphore.Weighted
-	pixels *semaphore.Weighted
+	memory *semaphore.Weighted
 }
+
+// maxMemory is the bytes of a plain picture in colour of the largest size.
+const maxMemory = 3 * jpegfile.MaxPixels
 
 // New makes a Maker. All files that a process decodes should go through one, for its bounds to hold.
 func New() *Maker { return newMaker(best) }
@@ -50,7 +53,7 @@ func newMaker(e engine) *Maker {
 	return &Maker{
 		engine: e,
 		count:  semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
-		pixels: semaphore.NewWeighted(jpegfile.MaxPixels),
+		memory: semaphore.NewWeighted(maxMemory),
 	}
 }
 
@@ -60,12 +63,12 @@ func (m *Maker) Name() string { return m.engine.name() }
 // Make decodes the whole file, which [jpegfile.Check] described as info, and gives both thumbnails. CodeInvalid where the
 // file is damaged or cut short; CodeUnavailable where ctx ends before it is the picture's turn.
 func (m *Maker) Make(ctx context.Context, file []byte, info jpegfile.Info) (Pair, error) {
-	weight := weigh(info)
-	// The turn among the pixels comes first: a large picture that waits for them must not hold up a processor.
-	if err := m.pixels.Acquire(ctx, weight); err != nil {
+	weight := min(info.Bytes(), maxMemory)
+	// The turn at the memory comes first: a large picture that waits for it must not hold up a processor.
+	if err := m.memory.Acquire(ctx, weight); err != nil {
 		return Pair{}, busy(err)
 	}
-	defer m.pixels.Release(weight)
+	defer m.memory.Release(weight)
 	if err := m.count.Acquire(ctx, 1); err != nil {
 		return Pair{}, busy(err)
 	}
@@ -86,16 +89,6 @@ func (m *Maker) Make(ctx context.Context, file []byte, info jpegfile.Info) (Pair
 		return Pair{}, failed(err)
 	}
 	return pair, nil
-}
-
-// weigh is the share of the memory that decoding takes, in pixels of a plain picture. A progressive one is held as
-// coefficients of up to four bytes first.
-func weigh(info jpegfile.Info) int64 {
-	weight := int64(info.Width) * int64(info.Height)
-	if info.Progressive {
-		weight *= 4
-	}
-	return min(weight, jpegfile.MaxPixels)
 }
 
 func busy(err error) error {

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/jpegfile"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/jpegfile"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
 )
@@ -29,9 +29,12 @@ func check(t testing.TB, file []byte) jpegfile.Info {
 	return info
 }
 
+// jpegs has a picture of each kind.
+const jpegs = "../../../../services/kit/jpegfile/testdata"
+
 func testdata(t testing.TB, name string) ([]byte, jpegfile.Info) {
 	t.Helper()
-	file, err := os.ReadFile(filepath.Join("..", "jpegfile", "testdata", name+".jpg"))
+	file, err := os.ReadFile(filepath.Join(jpegs, name+".jpg"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,16 +240,16 @@ func TestWhatAwaitsItsTurnObeysItsContext(t *testing.T) {
 	file := spitest.JPEG(spitest.Photo{Width: 8, Height: 8})
 	info := check(t, file)
 	m := newMaker(engines()[0])
-	if err := m.pixels.Acquire(t.Context(), jpegfile.MaxPixels); err != nil {
+	if err := m.memory.Acquire(t.Context(), maxMemory); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := m.Make(ctx, file, info)
 	if err == nil || spi.CodeOf(err) != spi.CodeUnavailable || !errors.Is(err, context.Canceled) {
-		t.Errorf("while others take all pixels: %v", err)
+		t.Errorf("while others take all memory: %v", err)
 	}
-	m.pixels.Release(jpegfile.MaxPixels)
+	m.memory.Release(maxMemory)
 	if _, err := m.Make(t.Context(), file, info); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
@@ -309,7 +312,7 @@ func TestResizeKeepsAnEvenColour(t *testing.T) {
 }
 
 func FuzzMake(f *testing.F) {
-	names, err := filepath.Glob("../jpegfile/testdata/*.jpg")
+	names, err := filepath.Glob(filepath.Join(jpegs, "*.jpg"))
 	if err != nil || len(names) == 0 {
 		f.Fatal(names, err)
 	}

@@ -72,7 +72,7 @@ import (
 	"errors"
 	"unsafe"
 
-	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/jpegfile"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/jpegfile"
 )
 
 var best engine = turbo{}

@@ -2,6 +2,8 @@ package jpegfile_test
 
 import (
 	"bytes"
+	"image"
+	"image/jpeg"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,9 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/jpegfile"
-	"github.com/sticky-pi/sticky-pi-server/services/spi"
-	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/jpegfile"
 )
 
 func read(t testing.TB, name string) []byte {
@@ -49,11 +49,12 @@ func TestCheckTakesTheKindsThatDecode(t *testing.T) {
 }
 
 func TestCheckFindsTheEXIF(t *testing.T) {
-	exif := spitest.EXIF("{}", "")
-	file := spitest.WithEXIF(read(t, "baseline420.jpg"), exif)
+	exif := []byte("II*\x00\x08\x00\x00\x00\x00\x00")
+	file := read(t, "baseline420.jpg")
 	// An APP1 segment may also hold XMP, and only the first Exif segment counts.
-	file = spitest.WithEXIF(file, exif)
-	file = slices.Concat(file[:2], []byte("\xff\xe1\x00\x08http:/"), file[2:])
+	segment := slices.Concat([]byte{0xff, 0xe1, 0, byte(8 + len(exif))}, []byte("Exif\x00\x00"), exif)
+	other := slices.Concat([]byte{0xff, 0xe1, 0, 10}, []byte("Exif\x00\x00MM"))
+	file = slices.Concat(file[:2], []byte("\xff\xe1\x00\x08http:/"), segment, other, file[2:])
 	got, err := jpegfile.Check(file)
 	if err != nil {
 		t.Fatal(err)
@@ -154,10 +155,19 @@ func TestCheckRefusesOthersWithTheReason(t *testing.T) {
 			if err == nil {
 				t.Fatal("taken")
 			}
-			if spi.CodeOf(err) != spi.CodeInvalid || !strings.Contains(err.Error(), test.reason) {
+			if !strings.Contains(err.Error(), test.reason) {
 				t.Errorf("%v, which does not speak of %q", err, test.reason)
 			}
 		})
+	}
+}
+
+func TestBytesAreOfTheSamplesAndOfTheCoefficients(t *testing.T) {
+	for name, want := range map[string]int64{"grey.jpg": 61 * 43, "baseline420.jpg": 61 * 43 * 3, "progressive-grey.jpg": 61 * 43 * 5, "progressive.jpg": 61 * 43 * 15} {
+		info, err := jpegfile.Check(read(t, name))
+		if err != nil || info.Bytes() != want {
+			t.Errorf("%s: %d bytes, %v; want %d", name, info.Bytes(), err, want)
+		}
 	}
 }
 
@@ -181,7 +191,6 @@ func FuzzCheck(f *testing.F) {
 		f.Add(b)
 		f.Add(b[:len(b)/2])
 	}
-	f.Add(spitest.JPEG(spitest.Photo{Width: 8, Height: 8}))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		info, err := jpegfile.Check(file)
 		if err != nil {
@@ -198,7 +207,11 @@ func FuzzCheck(f *testing.F) {
 }
 
 func BenchmarkCheck(b *testing.B) {
-	file := spitest.JPEG(spitest.Photo{Width: 2592, Height: 1944})
+	var photo bytes.Buffer
+	if err := jpeg.Encode(&photo, image.NewGray(image.Rect(0, 0, 2592, 1944)), nil); err != nil {
+		b.Fatal(err)
+	}
+	file := photo.Bytes()
 	b.SetBytes(int64(len(file)))
 	for b.Loop() {
 		if _, err := jpegfile.Check(file); err != nil {

@@ -1,15 +1,15 @@
 // Package jpegfile reads what the markers of a JPEG file say, before anything is decoded: that it is one, that it is whole,
 // of a kind that every decoder of this server takes, and of a size that is worth decoding. It finds the EXIF segment.
 //
-// It may import services/spi for the typed error. The format is ITU-T T.81 (sections B.1 and B.2), and Exif 2.3 (4.5.4) for
+// It imports nothing of this project: the server's and the detector's decoding are bounded with it. The format is ITU-T T.81 (sections B.1 and B.2), and Exif 2.3 (4.5.4) for
 // the APP1 segment.
 package jpegfile
 
 import (
 	"bytes"
 	"encoding/binary"
-
-	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"errors"
+	"fmt"
 )
 
 // Limits. A file beyond them is refused.
@@ -29,6 +29,16 @@ type Info struct {
 	Progressive   bool // every coefficient must be held in memory until the last scan
 	Scans         int
 	EXIF          []byte // the TIFF structure of the first Exif segment, inside the file's bytes; nil where there is none
+}
+
+// Bytes is the most that a decoder holds of the picture at a time: its samples, with the colours at full resolution, and of a
+// progressive one the coefficients, of four bytes, beside them.
+func (i Info) Bytes() int64 {
+	samples := int64(i.Width) * int64(i.Height) * int64(i.Components)
+	if i.Progressive {
+		return 5 * samples
+	}
+	return samples
 }
 
 // Markers, by their second byte (T.81, table B.1).
@@ -52,7 +62,7 @@ const (
 
 var exifHeader = []byte("Exif\x00\x00")
 
-// Check walks over the markers from the first to the last. CodeInvalid, with the reason, where the file is not a whole
+// Check walks over the markers from the first to the last. The error is for whoever made the file: it is not a whole
 // JPEG with Huffman coding, 8 bits a sample, one or three components and at most [MaxPixels]. It does not look at the
 // coded data itself: only decoding shows whether that is sound. What follows the end marker is not looked at either, as
 // no decoder does.
@@ -120,9 +130,9 @@ func unsupported(marker byte) error {
 	return invalid("the JPEG is damaged or of an unknown kind: there is a marker %#x in it", marker)
 }
 
-func invalid(format string, args ...any) error { return spi.Errorf(spi.CodeInvalid, format, args...) }
+func invalid(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
-var errCut = spi.Errorf(spi.CodeInvalid, "the JPEG is cut short")
+var errCut = errors.New("the JPEG is cut short")
 
 type walker struct {
 	file      []byte
