@@ -14,7 +14,7 @@ import (
 )
 
 // BenchmarkViews asks for what a viewer draws of 50 devices, with an annotation each. Their values are as random as no weather
-// is, so that the size sent is the greatest; the first time, when nothing is worked out yet, is logged.
+// is, so that the size sent is the greatest; the first times, when nothing is worked out yet, are logged.
 func BenchmarkViews(b *testing.B) {
 	for _, images := range []int{100_000, 1_000_000} {
 		b.Run(fmt.Sprint(images), func(b *testing.B) {
@@ -44,13 +44,28 @@ func BenchmarkViews(b *testing.B) {
 				}
 				span := fmt.Sprintf(`"start":"%s","end":"%s"`, spi.FormatDatetime(start, spi.DateV2), spi.FormatDatetime(end, spi.DateV2))
 				body := `{` + span + `,"variables":["temperature","humidity","light","insects"],"width":1000}`
-				began, before := time.Now(), cpuOf(b, s.PID())
-				get(b, s, http.MethodPost, "/v2/series", body)
-				b.Logf("%s: the first time %v, of the API %v CPU", s.Kind, time.Since(began).Round(time.Millisecond), cpuOf(b, s.PID())-before)
+				devices := "/v2/devices?start=" + spi.FormatDatetime(start, spi.DateV2) + "&end=" + spi.FormatDatetime(end, spi.DateV2)
+				newest := strings.Replace(body, spi.FormatDatetime(start, spi.DateV2), spi.FormatDatetime(end.AddDate(0, 0, -28), spi.DateV2), 1)
+				for _, first := range []struct{ name, method, path, body string }{
+					{"devices", http.MethodGet, devices, ""},
+					{"series of the last 28 days", http.MethodPost, "/v2/series", newest},
+					{"series", http.MethodPost, "/v2/series", body},
+				} {
+					before, tries, longest := cpuOf(b, s.PID()), 0, time.Duration(0)
+					for status := 0; status != http.StatusOK; tries++ {
+						began := time.Now()
+						if status, _ = view(b, s, first.method, first.path, first.body); status != http.StatusOK && status != http.StatusServiceUnavailable {
+							b.Fatal(status)
+						}
+						longest = max(longest, time.Since(began))
+					}
+					b.Logf("%s: the first time, %s: %d requests, the longest %v; of the API %v CPU in all",
+						s.Kind, first.name, tries, longest.Round(time.Millisecond), cpuOf(b, s.PID())-before)
+				}
 				for _, c := range []struct{ name, method, path, body string }{
 					{"series", http.MethodPost, "/v2/series", body},
 					{"series/insects", http.MethodPost, "/v2/series", `{` + span + `,"variables":["insects"],"width":1000}`},
-					{"devices", http.MethodGet, "/v2/devices?start=" + spi.FormatDatetime(start, spi.DateV2) + "&end=" + spi.FormatDatetime(end, spi.DateV2), ""},
+					{"devices", http.MethodGet, devices, ""},
 				} {
 					b.Run(c.name, func(b *testing.B) {
 						var size int64
@@ -66,6 +81,15 @@ func BenchmarkViews(b *testing.B) {
 // get asks as a browser does, and gives the size of the compressed reply.
 func get(b *testing.B, s *stack.Stack, method, path, body string) int64 {
 	b.Helper()
+	status, size := view(b, s, method, path, body)
+	if status != http.StatusOK {
+		b.Fatalf("%s: %d", path, status)
+	}
+	return size
+}
+
+func view(b *testing.B, s *stack.Stack, method, path, body string) (status int, size int64) {
+	b.Helper()
 	req, err := http.NewRequestWithContext(context.Background(), method, s.URL+path, strings.NewReader(body))
 	if err != nil {
 		b.Fatal(err)
@@ -77,9 +101,8 @@ func get(b *testing.B, s *stack.Stack, method, path, body string) int64 {
 		b.Fatal(err)
 	}
 	defer func() { _ = reply.Body.Close() }()
-	size, err := io.Copy(io.Discard, reply.Body)
-	if err != nil || reply.StatusCode != http.StatusOK {
-		b.Fatalf("%s: %s, %v", path, reply.Status, err)
+	if size, err = io.Copy(io.Discard, reply.Body); err != nil {
+		b.Fatalf("%s: %v", path, err)
 	}
-	return size
+	return reply.StatusCode, size
 }

@@ -84,7 +84,7 @@ func TestPlotsHoldTheValuesOfTheImages(t *testing.T) {
 		a.post("/put_uid_annotations", oneList(documentOf(photos[3], spi.DetectorAlgorithm, version2, spi.DateV2, 5))).ok()
 		a.post("/put_uid_annotations", oneList(documentOf(photos[3], spi.DetectorAlgorithm, version1, spi.DateV2, 9))).ok()
 		a.post("/put_uid_annotations", oneList(documentOf(photos[4], "another", version1, spi.DateV2, 2))).ok()
-		want.Values[spi.Insects][3] = number(5)
+		want.Values[spi.Insects][3], want.Values[spi.Insects][4] = number(5), number(2)
 		same(t, "annotated", []spi.Plot{want}, read(request))
 		other := request
 		other.AlgoName, other.Variables = "another", []spi.Variable{spi.Insects}
@@ -99,14 +99,15 @@ func TestPlotsHoldTheValuesOfTheImages(t *testing.T) {
 		part.Start.Time, part.End.Time = photos[1].at, photos[5].at
 		same(t, "a part", []spi.Plot{{
 			Device: device, Images: 3, Shown: 3, ID: spi.Deltas{want.ID[1], want.ID[3], want.ID[4]}, Time: spi.Deltas{want.Time[1], want.Time[3], want.Time[4]},
-			Values: map[spi.Variable][]*float64{spi.Insects: {nil, number(5), nil}},
+			Values: map[spi.Variable][]*float64{spi.Insects: {nil, number(5), number(2)}},
 		}}, read(part))
 		narrow := request
 		narrow.Width = 1
 		narrow.Variables = []spi.Variable{spi.Insects}
 		same(t, "on one pixel", []spi.Plot{{
-			Device: device, Images: 7, Shown: 3, ID: spi.Deltas{want.ID[0], want.ID[3], want.ID[7]}, Time: spi.Deltas{want.Time[0], want.Time[3], want.Time[7]},
-			Values: map[spi.Variable][]*float64{spi.Insects: {nil, number(5), nil}},
+			Device: device, Images: 7, Shown: 4, ID: spi.Deltas{want.ID[0], want.ID[3], want.ID[4], want.ID[7]},
+			Time:   spi.Deltas{want.Time[0], want.Time[3], want.Time[4], want.Time[7]},
+			Values: map[spi.Variable][]*float64{spi.Insects: {nil, number(5), number(2), nil}},
 		}}, read(narrow))
 	})
 }
