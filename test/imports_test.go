@@ -64,7 +64,7 @@ var rules = []rule{
 	{of: "server/internal/events/...", may: append([]string{"server/internal/store"}, clientSide...)},
 	{of: "server/internal/auth/...", may: storesOnly},
 	{of: "server/internal/ingest/...", may: storesOnly},
-	{of: "server/internal/tuboids/...", may: append([]string{"server/internal/ingest/jpegfile"}, storesOnly...)},
+	{of: "server/internal/tuboids/...", may: storesOnly},
 	{of: "server/internal/fsck/...", may: append([]string{"server/internal/ingest/...", "server/internal/tuboids"}, storesOnly...)},
 	{of: "server/internal/work/...", may: storesOnly},
 	{of: "server/internal/s3copy/...", may: append([]string{"server/internal/blob"}, clientSide...)},
