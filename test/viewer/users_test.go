@@ -130,6 +130,25 @@ func TestWhoResetsTheirOwnPasswordIsToldSoAndLogsInAgain(t *testing.T) {
 	b.waitFor(userRow("second_admin"))
 }
 
+func TestWhoeverIsLoggedInChoosesANewPassword(t *testing.T) {
+	s := start(t)
+	fillPeople(t, s)
+	b := open(t, s, desktop)
+	b.logIn("/devices", "reader", userPassword)
+	b.do(chromedp.Click(`header .who`), chromedp.WaitVisible(`dialog input[name=password]`))
+	b.do(chromedp.SendKeys(`dialog input[name=password]`, "too short"), chromedp.Click(`dialog button[type=submit]`))
+	b.waitFor(`document.querySelector('dialog input[name=password]').validity.tooShort`)
+	if b.asked("/api/reset_password") > 0 {
+		t.Error("a password that is too short was sent")
+	}
+	b.do(chromedp.SendKeys(`dialog input[name=password]`, " by far, but no more"), chromedp.Click(`dialog button[type=submit]`), chromedp.WaitVisible(`input[name=username]`))
+	if _, err := as(t, s, "reader", userPassword).GetProjects(t.Context()); spi.CodeOf(err) != spi.CodeUnauthorized {
+		t.Errorf("with the old password: %v", err)
+	}
+	b.typeLogIn("reader", "too short by far, but no more")
+	b.waitFor(`document.querySelector('header .who')?.innerText === 'reader'`)
+}
+
 // as is a client of another user.
 func as(t testing.TB, s *stack.Stack, user, password string) *spi.Client {
 	t.Helper()

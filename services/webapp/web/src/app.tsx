@@ -12,6 +12,7 @@ import { go, pageAddress, useView } from './state/view'
 import { Icon } from './ui/icon'
 import { follow } from './ui/link'
 import { LogIn } from './ui/login'
+import { ResetPassword } from './ui/new-password'
 import { Busy, ErrorBox, IconButton, PageHead, ToldAbove } from './ui/page'
 import { ScopeBar } from './ui/scope-bar'
 
@@ -37,6 +38,7 @@ export function App({ opened }: { opened: Promise<void> }) {
 function Shell({ session }: { session: Session }) {
   const view = useView()
   const [menu, setMenu] = useState(false)
+  const [resetting, setResetting] = useState(false)
   const problem = useStore(scopeError)
   const page = pages.find((p) => p.path === view.path)
   const told = page?.scope === false ? null : problem
@@ -60,9 +62,9 @@ function Shell({ session }: { session: Session }) {
         <span class="grow" />
         <ZoneSwitch />
         <ThemeSwitch />
-        <span class="who" title={`${session.user}, ${session.role}`}>
+        <button type="button" class="quiet who" title={`${session.user}, ${session.role}: choose a new password`} onClick={() => setResetting(true)}>
           {session.user}
-        </span>
+        </button>
         <IconButton icon="logout" label="Log out" onClick={() => void logOut().catch(() => location.reload())} />
       </header>
       <nav class={`side ${menu ? 'open' : ''}`} aria-label="Pages">
@@ -77,8 +79,14 @@ function Shell({ session }: { session: Session }) {
                 </a>
               </li>
             ))}
+          <li class="only-narrow">
+            <button type="button" class="quiet" onClick={() => setResetting(true)}>
+              <Icon name="key" /> {session.user}: new password
+            </button>
+          </li>
         </ul>
       </nav>
+      {resetting && <ResetPassword user={session.user} mine onClose={() => setResetting(false)} onDone={() => setResetting(false)} />}
       <main id="main" tabIndex={-1}>
         {page?.scope !== false && <ScopeBar />}
         {told && <ErrorBox error={told} retry={refresh} />}

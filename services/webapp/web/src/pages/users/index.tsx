@@ -10,10 +10,10 @@ import { useSession } from '../../state/session'
 import { setExtra, useView } from '../../state/view'
 import { FormDialog } from '../../ui/dialog'
 import { Icon } from '../../ui/icon'
+import { NewPassword, ResetPassword } from '../../ui/new-password'
 import { Busy, Empty, ErrorBox, PageHead } from '../../ui/page'
 import { SortHead } from '../../ui/sort-head'
 import { When } from '../../ui/when'
-import { suggest } from './password'
 import { fieldsOf, ROLES, roleOf, roleWords } from './roles'
 
 const columns: Record<string, (u: User) => Sortable> = {
@@ -141,7 +141,7 @@ export default function UsersPage() {
         </>
       )}
       {asked?.what === 'add' && <Add onClose={() => ask(null)} onDone={changed} />}
-      {asked?.what === 'reset' && <Reset user={asked.user} mine={asked.user.username.toLowerCase() === me} onClose={() => ask(null)} onDone={changed} />}
+      {asked?.what === 'reset' && <ResetPassword user={asked.user.username} mine={asked.user.username.toLowerCase() === me} onClose={() => ask(null)} onDone={() => changed(`${asked.user.username} has a new password.`)} />}
       {asked?.what === 'delete' && <Delete user={asked.user} onClose={() => ask(null)} onDone={changed} />}
     </>
   )
@@ -181,40 +181,7 @@ function Add({ onClose, onDone }: DialogProps) {
           </label>
         ))}
       </fieldset>
-      <Password />
-    </FormDialog>
-  )
-}
-
-/** Shown as it is typed: it is to be handed on, and is not the typist's own. */
-function Password() {
-  const [value, set] = useState('')
-  return (
-    <div class="password">
-      <label>
-        Password
-        <input name="password" required minLength={8} maxLength={1024} autocomplete="new-password" autocapitalize="none" spellcheck={false} value={value} onInput={(e) => set(e.currentTarget.value)} />
-      </label>
-      <button type="button" onClick={() => set(suggest())}>
-        Suggest one
-      </button>
-    </div>
-  )
-}
-
-function Reset({ user, mine, onClose, onDone }: DialogProps & { user: User; mine: boolean }) {
-  async function submit(form: FormData) {
-    await api('reset_password', { method: 'POST', body: [{ username: user.username, password: form.get('password') }] })
-    onDone(`${user.username} has a new password.`)
-  }
-  return (
-    <FormDialog title={`New password for ${user.username}`} action="Set it" onClose={onClose} submit={submit}>
-      <p>
-        {mine
-          ? 'This is yourself: you will be logged out here and everywhere, and need the new password to come back. Note it first.'
-          : `${user.username} is logged out everywhere, programs that use the account among them, and needs the new password to come back.`}
-      </p>
-      <Password />
+      <NewPassword />
     </FormDialog>
   )
 }
