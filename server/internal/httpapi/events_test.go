@@ -14,8 +14,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sticky-pi/sticky-pi-server/server/internal/auth"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/events"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
 // silence is a source in which nothing is ever stored.
@@ -62,6 +64,66 @@ func TestBrowsersAreToldToComeBackAtDifferentTimes(t *testing.T) {
 	}
 	if len(told) < 2 {
 		t.Errorf("all are told %v", told)
+	}
+}
+
+// accounts are one user, or nobody while the database is away.
+type accounts struct {
+	user store.User
+	away bool
+}
+
+func (a *accounts) UserByID(context.Context, int64) (store.User, error) {
+	if a.away {
+		return store.User{}, spi.Errorf(spi.CodeUnavailable, "the database does not answer")
+	}
+	return a.user, nil
+}
+
+func (a *accounts) UserByName(ctx context.Context, _ string) (store.User, error) {
+	return a.UserByID(ctx, 0)
+}
+func (a *accounts) SwapPasswordHash(context.Context, int64, string, string) (bool, error) {
+	return false, nil
+}
+
+func TestWhoListensMayDoSoUntilTheTokenEnds(t *testing.T) {
+	now := time.Date(2022, 5, 1, 0, 0, 0, 0, time.UTC)
+	of := &accounts{user: store.User{ID: 7, Username: "anna", PasswordHash: "hash"}}
+	users, err := auth.New(of, "a secret of the tests", slog.New(slog.DiscardHandler), func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &api{Config: Config{Auth: users}}
+	token := users.Token(&of.user).Token
+	as := map[string]func(*http.Request){
+		"bearer": func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) },
+		"basic":  func(r *http.Request) { r.SetBasicAuth(token, "") },
+	}
+	for _, test := range []struct {
+		after time.Duration
+		away  bool
+		hash  string
+		may   bool
+	}{
+		{0, false, "hash", true},
+		{auth.TokenLife - time.Second, false, "hash", true},
+		{auth.TokenLife - time.Second, true, "hash", true},
+		{auth.TokenLife - time.Second, false, "another", false},
+		{auth.TokenLife, false, "hash", false},
+		{auth.TokenLife, true, "hash", false},
+	} {
+		now = time.Date(2022, 5, 1, 0, 0, 0, 0, time.UTC).Add(test.after)
+		of.away, of.user.PasswordHash = test.away, test.hash
+		for name, sign := range as {
+			gin.SetMode(gin.TestMode)
+			c, _ := gin.CreateTestContext(httptest.NewRecorder())
+			c.Request = httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v2/events", http.NoBody)
+			sign(c.Request)
+			if may := a.mayStill(t.Context(), c, &store.User{ID: 7, PasswordHash: "hash"}); may != test.may {
+				t.Errorf("%s, %+v: %v", name, test, may)
+			}
+		}
 	}
 }
 
