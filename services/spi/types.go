@@ -1,5 +1,7 @@
 package spi
 
+import "math"
+
 // APIVersion is written beside every row that this server makes (column api_version, at most 8 characters).
 const APIVersion = "3.0.0"
 
@@ -69,6 +71,24 @@ type Image struct {
 	APIVersion          *string  `json:"api_version"`
 	APIUser             *string  `json:"api_user"`
 	URL                 string   `json:"url,omitempty"` // presigned; empty for metadata
+}
+
+// Light is the light intensity at the image, as charts show it: Lum, which newer devices measure, or, of older ones,
+// log10(1 + NoFlashBV) / NoFlashExposureTime; nil where neither is known.
+func (i *Image) Light() *float64 {
+	if i.Lum != nil || i.NoFlashBV == nil || i.NoFlashExposureTime == nil {
+		return i.Lum
+	}
+	if v, ok := LightOf(*i.NoFlashBV, *i.NoFlashExposureTime); ok {
+		return &v
+	}
+	return nil
+}
+
+// LightOf is the light intensity that an exposure without flash tells of; ok is false where it tells nothing.
+func LightOf(brightness, seconds float64) (v float64, ok bool) {
+	v = math.Log10(1+brightness) / seconds
+	return v, !math.IsNaN(v) && !math.IsInf(v, 0)
 }
 
 // What is asked for beside an image's metadata: the last part of the path of get_images and get_image_series.

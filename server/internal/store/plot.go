@@ -72,11 +72,8 @@ func LightOf(i *Image) sql.Null[float64] {
 	if i.Lum.Valid {
 		return i.Lum
 	}
-	v := math.Log10(1+i.NoFlashBV.V) / i.NoFlashExposureTime.V
-	if !i.NoFlashBV.Valid || !i.NoFlashExposureTime.Valid || math.IsNaN(v) || math.IsInf(v, 0) {
-		return sql.Null[float64]{}
-	}
-	return sql.Null[float64]{V: v, Valid: true}
+	v, ok := spi.LightOf(i.NoFlashBV.V, i.NoFlashExposureTime.V)
+	return sql.Null[float64]{V: v, Valid: ok && i.NoFlashBV.Valid && i.NoFlashExposureTime.Valid}
 }
 
 // DaySummary is what is known of a device's images of one UTC day.

@@ -5,7 +5,9 @@ import (
 	"compress/gzip"
 	"encoding/csv"
 	"fmt"
+	"io"
 	"iter"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,21 +19,24 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/services/webapp/internal/session"
 )
 
-// columns are those of the wire, in the order in which people read, and the number of insects.
+// columns are those of the wire, in the order in which people read, the light intensity, and the number of insects.
 var columns = []string{
-	"id", "device", "datetime", "temp", "hum", "lum", "n_insects", "bat", "but", "lat", "lng", "alt", "device_version", "width", "height",
+	"id", "device", "datetime", "temp", "hum", "light", "lum", "n_insects", "bat", "but", "lat", "lng", "alt", "device_version", "width", "height",
 	"no_flash_shutter_speed", "no_flash_exposure_time", "no_flash_bv", "no_flash_iso", "md5", "datetime_created", "api_version", "api_user",
 }
 
 // maxDevices bounds how many devices one table may name.
 const maxDevices = 1000
 
+// plainTable is where the table comes as a file that spreadsheets open: compressed on the way alone, if at all.
+const plainTable = "/data.csv"
+
 // pieceImages bounds how many images' annotations are held at a time, but for a day that has more.
 const pieceImages = 20_000
 
-// export streams the metadata of the images in scope as a compressed table: some days of a device at a time, in bounded memory. Query:
+// export streams the metadata of the images in scope as a table, compressed unless it is the plain one: some days of a device at a time, in bounded memory. Query:
 // start (included), end (excluded), and device, any number of times; all devices where there is none. A table that is cut
-// short ends without gzip's end, and so shows it.
+// short ends without gzip's end, or the reply's, and so shows it.
 func (u *ui) export(c *gin.Context, s session.Session) error {
 	start, end, err := rangeOf(c)
 	if err != nil {
@@ -51,14 +56,24 @@ func (u *ui) export(c *gin.Context, s session.Session) error {
 		return err
 	}
 	h := c.Writer.Header()
-	h.Set("Content-Type", "application/gzip")
-	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="data.%s.%s.csv.gz"`, start.Format("2006-01-02"), end.Format("2006-01-02")))
-	c.Status(http.StatusOK)
-	gz, err := gzip.NewWriterLevel(c.Writer, gzip.BestSpeed)
-	if err != nil {
-		return err
+	kind, suffix, compressed := "application/gzip", ".csv.gz", true
+	if c.FullPath() == plainTable {
+		kind, suffix = "text/csv; charset=utf-8", ".csv"
+		h.Set("Vary", "Accept-Encoding")
+		if compressed = strings.Contains(c.GetHeader("Accept-Encoding"), "gzip"); compressed {
+			h.Set("Content-Encoding", "gzip")
+		}
 	}
-	table := csv.NewWriter(gz)
+	h.Set("Content-Type", kind)
+	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="data.%s.%s%s"`, start.Format(time.DateOnly), end.Add(-time.Second).Format(time.DateOnly), suffix))
+	c.Status(http.StatusOK)
+	var body io.WriteCloser = asIs{c.Writer}
+	if compressed {
+		if body, err = gzip.NewWriterLevel(c.Writer, gzip.BestSpeed); err != nil {
+			return err
+		}
+	}
+	table := csv.NewWriter(body)
 	err = table.Write(columns)
 	for _, state := range states {
 		if state.Images == 0 { // its days are whole ones: there may be fewer in the range itself
@@ -76,7 +91,7 @@ func (u *ui) export(c *gin.Context, s session.Session) error {
 		err = table.Error()
 	}
 	if err == nil {
-		err = gz.Close()
+		err = body.Close()
 	}
 	if err != nil {
 		u.Log.WarnContext(ctx, "table cut short", "error", err)
@@ -84,6 +99,11 @@ func (u *ui) export(c *gin.Context, s session.Session) error {
 	}
 	return nil
 }
+
+// asIs writes what it is given, and has nothing to end.
+type asIs struct{ io.Writer }
+
+func (asIs) Close() error { return nil }
 
 func rangeOf(c *gin.Context) (start, end spi.Datetime, err error) {
 	for name, to := range map[string]*spi.Datetime{"start": &start, "end": &end} {
@@ -166,17 +186,31 @@ func stamp(version string) int64 {
 func appendRow(row []string, i spi.Image, insects string) []string {
 	return append(row,
 		strconv.FormatInt(i.ID, 10), i.Device, spi.FormatDatetime(i.Datetime.Time, spi.DateV2),
-		number(i.Temp), number(i.Hum), number(i.Lum), insects, number(i.Bat), number(i.But), number(i.Lat), number(i.Lng), number(i.Alt),
+		number(i.Temp), number(i.Hum), number(rounded(i.Light())), number(i.Lum), insects, number(i.Bat), number(i.But), number(i.Lat), number(i.Lng), number(i.Alt),
 		text(i.DeviceVersion), strconv.Itoa(i.Width), strconv.Itoa(i.Height),
 		number(i.NoFlashShutterSpeed), number(i.NoFlashExposureTime), number(i.NoFlashBV), number(i.NoFlashISO),
 		i.MD5, spi.FormatDatetime(i.DatetimeCreated.Time, spi.DateV2), text(i.APIVersion), text(i.APIUser))
 }
 
+// number has the digits that were measured: sensors' values are 32 bits wide, and 20.7 is what 20.700000762939453 means.
 func number(f *float64) string {
 	if f == nil {
 		return ""
 	}
-	return strconv.FormatFloat(*f, 'g', -1, 64)
+	bits := 64
+	if float64(float32(*f)) == *f {
+		bits = 32
+	}
+	return strconv.FormatFloat(*f, 'g', -1, bits)
+}
+
+// rounded is to a thousandth, as /v2/series has light.
+func rounded(f *float64) *float64 {
+	if f == nil {
+		return nil
+	}
+	v := math.Round(*f*1000) / 1000
+	return &v
 }
 
 // text gives a value that a spreadsheet takes for text: one that begins like a formula gets an apostrophe before it, as

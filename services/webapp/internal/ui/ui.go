@@ -79,6 +79,7 @@ func New(cfg Config) (http.Handler, error) {
 		g.Handle(e.method, "/api/"+e.path, u.within(u.pass))
 	}
 	g.GET("/data.csv.gz", u.within(u.export))
+	g.GET(plainTable, u.within(u.export))
 	return g, nil
 }
 

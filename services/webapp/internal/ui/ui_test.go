@@ -545,14 +545,14 @@ func TestTheTableHoldsTheImagesInScope(t *testing.T) {
 				`{"id":2,"parent_image_id":7,"algo_name":"universal-insect-detector","algo_version":"3-a","n_objects":9,"datetime_created":"2020-06-21T00:00:00Z"},`+
 				`{"id":3,"parent_image_id":7,"algo_name":"another","algo_version":"odd","n_objects":77,"datetime_created":"2020-06-21T00:00:00Z"}]`)
 		case "/get_image_series/metadata":
-			fmt.Fprint(w, `[{"id":7,"device":"5c173ff2","datetime":"2020-06-20T21:33:24Z","md5":"9e6e","width":2592,"height":1944,"temp":-3.25,"hum":null,`+
+			fmt.Fprint(w, `[{"id":7,"device":"5c173ff2","datetime":"2020-06-20T21:33:24Z","md5":"9e6e","width":2592,"height":1944,"temp":20.700000762939453,"hum":null,"no_flash_bv":2.36,"no_flash_exposure_time":0.023646,`+
 				`"device_version":"=cmd|'/c calc'!A0","datetime_created":"2020-06-21T00:00:00Z","api_version":"3.0.0","api_user":"@SUM(1)"}]`)
 		}
 	}
 	v := newViewer(t, api, true)
 	v.logIn()
 	w := v.ask(http.MethodGet, "/data.csv.gz?start=2020-06-20&end=2020-06-21T00:00:00Z&device=5c173ff2&device=0a5bb6f4", "")
-	if w.Code != 200 || w.Header().Get("Content-Disposition") != `attachment; filename="data.2020-06-20.2020-06-21.csv.gz"` {
+	if w.Code != 200 || w.Header().Get("Content-Disposition") != `attachment; filename="data.2020-06-20.2020-06-20.csv.gz"` {
 		t.Fatalf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 	gz, err := gzip.NewReader(bytes.NewReader(w.Body.Bytes()))
@@ -573,11 +573,32 @@ func TestTheTableHoldsTheImagesInScope(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"id": "7", "device": "5c173ff2", "datetime": "2020-06-20T21:33:24Z", "temp": "-3.25", "n_insects": "5", "md5": "9e6e", "width": "2592", "height": "1944",
+		"id": "7", "device": "5c173ff2", "datetime": "2020-06-20T21:33:24Z", "temp": "20.7", "n_insects": "5", "no_flash_bv": "2.36", "no_flash_exposure_time": "0.023646", "light": "22.259", "md5": "9e6e", "width": "2592", "height": "1944",
 		"device_version": "'=cmd|'/c calc'!A0", "datetime_created": "2020-06-21T00:00:00Z", "api_version": "3.0.0", "api_user": "'@SUM(1)",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	// the same as a file that spreadsheets open: compressed on the way where the browser takes that
+	for accepted, want := range map[string]string{"": "", "br, gzip": "gzip"} {
+		w := v.ask(http.MethodGet, "/data.csv?start=2020-06-20&end=2020-06-21T00:00:00Z&device=5c173ff2&device=0a5bb6f4", "", "Accept-Encoding", accepted)
+		h := w.Header()
+		if h.Get("Content-Encoding") != want || h.Get("Content-Type") != "text/csv; charset=utf-8" || h.Get("Content-Disposition") != `attachment; filename="data.2020-06-20.2020-06-20.csv"` {
+			t.Errorf("accepted %q: %v", accepted, h)
+		}
+		var body io.Reader = w.Body
+		if want != "" {
+			if body, err = gzip.NewReader(body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		plain, err := csv.NewReader(body).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(rows, plain); diff != "" {
+			t.Errorf("accepted %q: %s", accepted, diff)
+		}
 	}
 	for _, query := range []string{"", "?start=2020-06-20", "?start=2020-06-21&end=2020-06-20", "?start=x&end=y"} {
 		if w := v.ask(http.MethodGet, "/data.csv.gz"+query, ""); w.Code != 400 {
