@@ -35,6 +35,7 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
               --port N      the API's port (8080); N+1 is the viewer's, N+2 S3's, N+3 the metrics'
               --data DIR    where all data stands (the project's data/ folder)
               --bind ADDR   the address to listen on (127.0.0.1: this machine only)
+              --demo        with a few days of made-up images of three devices, in data/demo where no folder is given
   init      write .secret.env with strong random secrets; an existing one is checked and never changed
   on a server, with Docker (.env and .secret.env are the settings):
   doctor            check this machine and the settings; a line for each, FAIL with what to do; exit 1 on a failure
@@ -234,12 +235,13 @@ cmd_local() {
     need_go
     build_viewer >&2 || say "going on without the viewer" >&2
     build_local >&2
-    data=default
+    data=$root/data
     for argument; do
-        case $argument in --data | --data=*) data=given ;; esac
+        # made-up images are not put among somebody's own
+        case $argument in --demo) [ -z "$data" ] || data=$root/data/demo ;; --data | --data=*) data='' ;; esac
     done
     # a folder that is given is the caller's; the default one does not depend on where one stands
-    [ "$data" = given ] || set -- --data "$root/data" "$@"
+    [ -z "$data" ] || set -- --data "$data" "$@"
     exec "$root/.build/sticky-pi" "$@"
 }
 
@@ -401,9 +403,11 @@ load_settings() {
 local_db() { [ "$MYSQL_HOST" = spi_db ]; }
 local_s3() { [ "$mode" = devel ] || [ "$S3_HOST" = "s3.$ROOT_DOMAIN_NAME" ]; }
 
+need_secrets() { [ -e "$root/.secret.env" ] || die "there is no .secret.env: 'sh deploy.sh init' writes it"; }
+
 # check_settings refuses what the services would refuse, before anything is built or stopped
 check_settings() {
-    [ -e "$root/.secret.env" ] || die "there is no .secret.env: 'sh deploy.sh init' writes it"
+    need_secrets
     wrong=''
     for name in $secret_names; do
         value=$(eval "printf '%s' \"\${$name:-}\"")
@@ -484,6 +488,7 @@ containers_of() { docker ps -aq --filter "label=com.docker.compose.project=$1" -
 
 # use_running_stack: production's, or devel's where only that is there
 use_running_stack() {
+    need_secrets
     project=${COMPOSE_PROJECT_NAME:-sticky-pi}
     if have docker && [ -z "$(containers_of "$project" 2>/dev/null)" ] && [ -n "$(containers_of "$project-devel" 2>/dev/null)" ]; then
         use_stack devel
