@@ -2,31 +2,35 @@ import { useMemo } from 'preact/hooks'
 import './devices.css'
 import { formatOrder, parseOrder, turned, type Order } from '../../lib/order'
 import { useStore } from '../../lib/store'
+import { dayOf } from '../../lib/time'
 import { zone } from '../../state/prefs'
 import { useScope } from '../../state/scope'
 import { setExtra, useView } from '../../state/view'
 import { Icon } from '../../ui/icon'
 import { Busy, Empty, ErrorBox, PageHead } from '../../ui/page'
 import { useNow } from '../../ui/when'
-import { kindNames, KINDS, serverTime, type Kind } from './condition'
-import { useCounts } from './load'
+import { kindNames, kindsOf, serverTime, type Kind } from './condition'
+import { usePoints } from './load'
 import { DeviceMap } from './map'
 import { Mark } from './mark'
 import { Morning } from './morning'
 import { FALLS, inOrder, NAMES, rowsOf, type Row } from './row'
 import { DeviceTable } from './table'
+import { caughtCSV } from './words'
 
 export default function DevicesPage() {
   const view = useView()
   const scope = useScope()
   const here = useNow()
   const inZone = useStore(zone)
-  const { counts, error, retry } = useCounts(scope, view.devices)
+  const { points, error, retry } = usePoints(scope, view.devices)
   const now = scope ? serverTime(scope.devices, scope.loadedAt, here) : here
   const offset = inZone === 'utc' ? 0 : -new Date(now * 1000).getTimezoneOffset() * 60
 
-  const all = useMemo(() => (scope ? rowsOf(scope, view.devices, counts, now, offset) : []), [scope, view.devices.join(), counts, now, offset])
-  const show = KINDS.find((k) => k === view.extra['show']) ?? null
+  const all = useMemo(() => (scope ? rowsOf(scope, view.devices, points, now, offset) : []), [scope, view.devices.join(), points, now, offset])
+  const over = scope !== null && scope.end < now
+  const kinds = kindsOf(over)
+  const show = kinds.find((k) => k === view.extra['show']) ?? null
   const text = (view.extra['find'] ?? '').toLowerCase()
   const order = parseOrder(view.extra['sort'], NAMES, 'state')
   const rows = useMemo(() => inOrder(all.filter((r) => (!show || r.condition.kind === show) && r.state.device.includes(text)), order), [all, show, text, order.by, order.falling])
@@ -57,10 +61,10 @@ export default function DevicesPage() {
         <Empty>No device has sent an image yet.</Empty>
       ) : (
         <>
-          <Morning rows={all} counted={counts !== null} />
+          <Morning rows={all} counted={points !== null} now={now} over={over} />
           {error && <ErrorBox error={error} retry={retry} />}
           <div class="filters">
-            <Kinds rows={all} show={show} />
+            <Kinds rows={all} kinds={kinds} show={show} />
             <input
               type="search"
               placeholder="Find a device"
@@ -69,9 +73,10 @@ export default function DevicesPage() {
               onInput={(e) => setExtra({ find: e.currentTarget.value || null })}
             />
             {!asMap && <SortBy order={order} />}
+            {!asMap && <SaveCaught rows={rows} name={`caught.${dayOf(scope.start)}.${dayOf(scope.end - 1)}.csv`} ready={points !== null} />}
           </div>
           {rows.length === 0 && <Empty>No such device.</Empty>}
-          {rows.length > 0 && asMap && <DeviceMap rows={rows} />}
+          {rows.length > 0 && asMap && <DeviceMap rows={rows} kinds={kinds} />}
           {rows.length > 0 && !asMap && <DeviceTable rows={rows} scope={scope} now={now} order={order} onSort={(by) => setExtra({ sort: formatOrder(turned(order, by, FALLS.has(by))) })} />}
         </>
       )}
@@ -79,13 +84,13 @@ export default function DevicesPage() {
   )
 }
 
-function Kinds({ rows, show }: { rows: readonly Row[]; show: Kind | null }) {
+function Kinds({ rows, kinds, show }: { rows: readonly Row[]; kinds: readonly Kind[]; show: Kind | null }) {
   return (
     <div class="choice" role="group" aria-label="Condition">
       <button type="button" aria-pressed={show === null} onClick={() => setExtra({ show: null })}>
         All {rows.length}
       </button>
-      {KINDS.map((kind) => {
+      {kinds.map((kind) => {
         const n = rows.filter((r) => r.condition.kind === kind).length
         return (
           <button key={kind} type="button" aria-pressed={show === kind} disabled={n === 0 && show !== kind} onClick={() => setExtra({ show: kind })}>
@@ -97,12 +102,31 @@ function Kinds({ rows, show }: { rows: readonly Row[]; show: Kind | null }) {
   )
 }
 
+/** What each of the devices below caught, for spreadsheets. */
+function SaveCaught({ rows, name, ready }: { rows: readonly Row[]; name: string; ready: boolean }) {
+  return (
+    <button type="button" disabled={!ready || rows.length === 0} title="What each of these devices caught in the range and last night, for spreadsheets" onClick={() => save(name, caughtCSV(rows))}>
+      <Icon name="download" /> Catches (CSV)
+    </button>
+  )
+}
+
+function save(name: string, text: string): void {
+  const address = URL.createObjectURL(new Blob([text], { type: 'text/csv' }))
+  const a = document.createElement('a')
+  a.href = address
+  a.download = name
+  a.click()
+  setTimeout(() => URL.revokeObjectURL(address), 60_000) // once the browser has read it
+}
+
 /** For narrow screens, whose table has no heads. */
 function SortBy({ order }: { order: Order }) {
   const names: [string, string][] = [
     ['state', 'Most urgent first'],
     ['device', 'Name'],
     ['-insects', 'Fullest first'],
+    ['-caught', 'Most caught in the range'],
     ['-night', 'Most caught last night'],
     ['battery', 'Emptiest battery first'],
     ['-last', 'Newest image first'],

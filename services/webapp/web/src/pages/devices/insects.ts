@@ -1,86 +1,137 @@
-// How full the traps are, and what came last night: from the plots' own columns, in two requests for all devices.
+// How full the traps are, and what they caught: from the plots' own columns, in two requests for all devices.
 import type { DeviceSeries } from '../../api/series'
 import { DAY } from '../../lib/time'
-import { nearest, type Span } from '../../lib/window'
-
-/** Night, by the sun's mean time: from 18 to 6 o'clock. */
-const NIGHT = 12 * 3600
-const MORNING = 6 * 3600
+import type { Span } from '../../lib/window'
 
 /** How long before now the images are looked at that last night is reckoned from: it may have begun so long ago. */
 export const LOOK_BACK = 2 * DAY
 
-/**
- * The last night that is over, where the device stands: its longitude tells the sun's time, and else the offset of the zone
- * that is shown, in seconds.
- */
-export function nightBefore(at: number, lng: number | null, offset: number): Span {
-  const ahead = lng === null ? offset : (lng / 360) * DAY
-  const local = at + ahead
-  let morning = Math.floor(local / DAY) * DAY + MORNING
-  if (morning > local) morning -= DAY
-  return [morning - NIGHT - ahead, morning - ahead]
-}
+/** How much of a night's beginning and end may lack annotated images, in seconds. */
+const MOST_LACKING = 3 * 3600
 
-/** The images of a series that were annotated. */
-export interface Counts {
+/** Images of a device, in columns of equal length; times rise. null: not annotated, not measured. */
+export interface Points {
   time: number[]
-  insects: number[]
+  insects: (number | null)[]
+  temperature: (number | null)[]
 }
 
 /** Of all devices: in the range, coarsely, and of the last two days, image by image. */
-export interface AllCounts {
-  coarse: Map<string, Counts>
-  fine: Map<string, Counts>
+export interface AllPoints {
+  coarse: Map<string, Points>
+  fine: Map<string, Points>
+  /** From when on they are given image by image, in seconds. */
+  fineFrom: number
 }
 
-export function countsOf(s: DeviceSeries | undefined): Counts {
-  const counts: Counts = { time: [], insects: [] }
-  s?.values.insects?.forEach((n, i) => {
-    if (n === null) return
-    counts.time.push(s.time[i] as number)
-    counts.insects.push(n)
-  })
-  return counts
+export const NO_POINTS: Points = { time: [], insects: [], temperature: [] }
+
+export function pointsOf(s: DeviceSeries): Points {
+  const none = s.time.map(() => null)
+  return { time: s.time, insects: s.values.insects ?? none, temperature: s.values.temperature ?? none }
 }
 
-const middle = (values: readonly number[]) => [...values].sort((a, b) => a - b)[(values.length - 1) >> 1] as number
-
-/** The number of insects at a time: the median of three images, since a single one may be misjudged. */
-function around(c: Counts, i: number): number {
-  const from = Math.max(0, Math.min(i - 1, c.insects.length - 3))
-  return middle(c.insects.slice(from, from + 3))
+/** Those within a span, both ends included. */
+export function within(p: Points, [start, end]: Span): Points {
+  const inside = (_: unknown, i: number) => (p.time[i] as number) >= start && (p.time[i] as number) <= end
+  return { time: p.time.filter(inside), insects: p.insects.filter(inside), temperature: p.temperature.filter(inside) }
 }
 
-/** How many insects more there are at the end of a span than at its beginning; null where too little is annotated. */
-export function caught(c: Counts, [start, end]: Span): number | null {
-  const a = nearest(c.time, start)
-  const b = nearest(c.time, end)
-  const most = NIGHT / 4
-  if (a < 0 || a === b || Math.abs((c.time[a] as number) - start) > most || Math.abs((c.time[b] as number) - end) > most) return null
-  return around(c, b) - around(c, a)
+/** All that is known of the range from its start on: coarsely, and then image by image. */
+export function joined(coarse: Points, fine: Points, start: number, fineFrom: number): Points {
+  const from = Math.max(start, fineFrom)
+  const a = within(coarse, [start, from - 1])
+  const b = within(fine, [from, Infinity])
+  return { time: [...a.time, ...b.time], insects: [...a.insects, ...b.insects], temperature: [...a.temperature, ...b.temperature] }
+}
+
+/** The least and the greatest temperature, in °C. */
+export function temperaturesOf(p: Points): Span | null {
+  const known = p.temperature.filter((t) => t !== null)
+  return known.length === 0 ? null : [known.reduce((a, b) => Math.min(a, b)), known.reduce((a, b) => Math.max(a, b))]
+}
+
+/** What one sticky card shows: the insects on its first and on its last image. */
+export interface Card {
+  from: number // seconds
+  to: number
+  first: number
+  last: number
+}
+
+export interface Catch {
+  /** The cards' increases, added up. */
+  caught: number
+  /** In the order of time; a further one for every change. */
+  cards: Card[]
+}
+
+/** Insects fall off, and are missed: a card that shows fewer than at first has caught nothing that could be counted. */
+export const increase = (c: Card) => Math.max(0, c.last - c.first)
+
+/** A card with half of the insects or fewer, and at least five fewer than that half, is another one. */
+const isOther = (n: number, before: number) => n <= before / 2 - 5
+
+/** Whether a number could be the same card's as the one two images before. */
+const agree = (before: number, after: number) => after >= before * 0.75 - 3
+
+/** Whether an image shows far fewer insects, or far more, than the two around it, which agree. */
+function isMisjudged(n: number, before: number | undefined, after: number | undefined): boolean {
+  if (before === undefined) return false
+  if (after === undefined) return isOther(n, before)
+  return agree(before, after) && (isOther(n, before) || (isOther(before, n) && isOther(after, n)))
+}
+
+/**
+ * What was caught from the first annotated image to the last; null where there are fewer than two. A change of the card is
+ * a fall that two images in a row show; one image that is alone with its fall, or with many more, was misjudged and is left
+ * out, as is a last image with a fall: the next one will tell.
+ */
+export function catchOf(p: Points): Catch | null {
+  const all = p.insects.flatMap((n, i) => (n === null ? [] : [{ n, at: p.time[i] as number }]))
+  const kept = all.filter(({ n }, i) => !isMisjudged(n, all[i - 1]?.n, all[i + 1]?.n))
+  if (kept.length < 2) return null
+  const cards: Card[] = []
+  for (const { n, at } of kept) {
+    const now = cards.at(-1)
+    if (!now || isOther(n, now.last)) cards.push({ from: at, to: at, first: n, last: n })
+    else Object.assign(now, { to: at, last: n })
+  }
+  return { caught: cards.reduce((sum, c) => sum + increase(c), 0), cards }
+}
+
+/** Why it is not known what was caught in a night. */
+export type Unknown = 'no images' | 'not annotated' | 'incomplete'
+
+/** What was caught in a night. */
+export function caughtIn(p: Points, night: Span): Catch | Unknown {
+  const inside = within(p, night)
+  if (inside.time.length === 0) return 'no images'
+  const annotated = inside.time.filter((_, i) => inside.insects[i] !== null)
+  const [first, last] = [annotated[0], annotated.at(-1)]
+  if (first === undefined || last === undefined) return 'not annotated'
+  const whole = first - night[0] <= MOST_LACKING && night[1] - last <= MOST_LACKING
+  if (whole) return catchOf(inside) ?? 'incomplete'
+  const [begin, finish] = [inside.time[0] as number, inside.time.at(-1) as number]
+  return begin - night[0] <= MOST_LACKING && night[1] - finish <= MOST_LACKING ? 'not annotated' : 'incomplete'
 }
 
 export interface Fill {
   insects: number
   at: number // when that was
-  /** How many came since the range began, or since the card was changed. */
-  growth: number
-  /** From the first image to the last, at most some dozens. */
+  /** How many came in the range; null of a single image. */
+  total: Catch | null
+  /** The number along the range, at most some hundreds; none of a few images. */
   line: number[]
 }
 
-/** How full a trap is: as of its last annotated image, and since the range began. */
-export function fillOf(coarse: Counts, fine: Counts): Fill | null {
-  const newest = fine.time.length > 0 && (fine.time.at(-1) as number) >= (coarse.time.at(-1) ?? 0) ? fine : coarse
-  const insects = newest.insects.at(-1)
-  if (insects === undefined) return null
-  const line = coarse.insects.map((_, i) => around(coarse, i))
-  let begin = 0
-  // a card that is changed has half of the insects or fewer from one image to the next
-  line.forEach((n, i) => {
-    const before = line[i - 1]
-    if (before !== undefined && n <= before / 2 - 5) begin = i
-  })
-  return { insects, at: newest.time.at(-1) as number, growth: insects - (line[begin] ?? insects), line }
+/** Images that make a line. */
+const LINE = 5
+
+/** How full a trap is, as of its last annotated image of the range, and what it caught there. */
+export function fillOf(p: Points): Fill | null {
+  const i = p.insects.findLastIndex((n) => n !== null)
+  if (i < 0) return null
+  const line = p.insects.filter((n) => n !== null)
+  return { insects: p.insects[i] as number, at: p.time[i] as number, total: catchOf(p), line: line.length < LINE ? [] : line }
 }

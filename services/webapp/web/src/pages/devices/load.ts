@@ -1,19 +1,21 @@
-// The numbers of insects of all devices: of the range, coarsely, and of the last night, image by image.
+// Insects and temperatures of all devices: of the range, coarsely, and of the last night, image by image.
 import { useEffect, useState } from 'preact/hooks'
 import { ApiError, isAbort } from '../../api/http'
-import { getSeries, type DeviceSeries } from '../../api/series'
+import { getSeries, type DeviceSeries, type Variable } from '../../api/series'
 import type { Scope } from '../../state/scope'
 import { serverTime } from './condition'
-import { countsOf, LOOK_BACK, type AllCounts } from './insects'
+import { LOOK_BACK, pointsOf, type AllPoints } from './insects'
 
 /** Pixels of the range's line, and of the last two days: a device that takes an image every ten minutes is given whole. */
-const COARSE = 50
+const COARSE = 100
 const FINE = 300
 
-const byDevice = (all: readonly DeviceSeries[]) => new Map(all.map((s) => [s.device, countsOf(s)]))
+const VARIABLES: readonly Variable[] = ['insects', 'temperature']
 
-export function useCounts(scope: Scope | null, devices: readonly string[]): { counts: AllCounts | null; error: Error | null; retry: () => void } {
-  const [counts, setCounts] = useState<AllCounts | null>(null)
+const byDevice = (all: readonly DeviceSeries[]) => new Map(all.map((s) => [s.device, pointsOf(s)]))
+
+export function usePoints(scope: Scope | null, devices: readonly string[]): { points: AllPoints | null; error: Error | null; retry: () => void } {
+  const [points, setPoints] = useState<AllPoints | null>(null)
   const [error, setError] = useState<Error | null>(null)
   const [tries, setTries] = useState(0)
   const names = devices.join(',')
@@ -25,11 +27,11 @@ export function useCounts(scope: Scope | null, devices: readonly string[]): { co
     const last = Math.min(end, Math.ceil(serverTime(scope.devices, loadedAt, loadedAt)))
     const chosen = names ? names.split(',') : []
     Promise.all([
-      getSeries({ start, end, devices: chosen, variables: ['insects'], width: COARSE }, mine.signal),
-      getSeries({ start: last - LOOK_BACK, end: last, devices: chosen, variables: ['insects'], width: FINE }, mine.signal),
+      getSeries({ start, end, devices: chosen, variables: VARIABLES, width: COARSE }, mine.signal),
+      getSeries({ start: last - LOOK_BACK, end: last, devices: chosen, variables: VARIABLES, width: FINE }, mine.signal),
     ]).then(
       ([coarse, fine]) => {
-        setCounts({ coarse: byDevice(coarse), fine: byDevice(fine) })
+        setPoints({ coarse: byDevice(coarse), fine: byDevice(fine), fineFrom: last - LOOK_BACK })
         setError(null)
       },
       (e: unknown) => {
@@ -39,5 +41,5 @@ export function useCounts(scope: Scope | null, devices: readonly string[]): { co
     return () => mine.abort()
   }, [scope, names, tries])
 
-  return { counts, error, retry: () => setTries(tries + 1) }
+  return { points, error, retry: () => setTries(tries + 1) }
 }

@@ -1,25 +1,28 @@
 // Where the devices stand, on plain ground: lines of degrees and a scale, and nothing that comes from elsewhere.
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { showPosition } from '../../lib/position'
 import { count } from '../../lib/time'
 import { setExtra, useView } from '../../state/view'
 import { Icon } from '../../ui/icon'
 import { Link } from '../../ui/link'
 import { Empty, IconButton } from '../../ui/page'
-import { kindNames } from './condition'
+import { kindNames, type Kind } from './condition'
 import { imagesOf } from './links'
 import { Mark, Shape } from './mark'
 import { apart, clusters, formatPlace, joinDateLine, lines, moved, namesOf, parsePlace, placeOf, project, scaleOf, spotsOf, zoomed, type Cluster, type Name, type Place, type Size, type Spot } from './place'
 import type { Row } from './row'
 
 const HEIGHT = 440
+/** Names of devices without a position that are told. */
+const NOWHERE = 12
 
-export function DeviceMap({ rows }: { rows: readonly Row[] }) {
+export function DeviceMap({ rows, kinds }: { rows: readonly Row[]; kinds: readonly Kind[] }) {
   const view = useView()
   const box = useRef<HTMLDivElement>(null)
   const [size, setSize] = useState<Size>({ width: 0, height: HEIGHT })
   const [drag, setDrag] = useState<{ id: number; x: number; y: number; from: Place } | null>(null)
   const spots = useMemo(
-    () => joinDateLine(spotsOf(rows.map((r) => ({ ...r.state, kind: r.condition.kind })))),
+    () => joinDateLine(spotsOf(rows.map((r) => ({ device: r.state.device, position: r.position, kind: r.condition.kind })))),
     [rows],
   )
   useLayoutEffect(() => {
@@ -32,8 +35,8 @@ export function DeviceMap({ rows }: { rows: readonly Row[] }) {
     return () => watch.disconnect()
   }, [])
 
-  const nowhere = rows.length - spots.length
-  if (spots.length === 0) return <Empty>None of these devices has told where it is.</Empty>
+  const nowhere = rows.filter((r) => !r.position)
+  if (spots.length === 0) return <Empty>None of these devices has sent a usable position.</Empty>
   const whole = placeOf(spots, { width: size.width || 1, height: size.height })
   const place = parsePlace(view.extra['at']) ?? whole
   const show = (p: Place) => setExtra({ at: formatPlace(p) })
@@ -84,12 +87,17 @@ export function DeviceMap({ rows }: { rows: readonly Row[] }) {
         </div>
       </div>
       <ul class="map-key" aria-label="Signs">
-        {(['silent', 'check', 'well', 'away'] as const).map((kind) => (
+        {kinds.map((kind) => (
           <li key={kind}>
             <Mark kind={kind} /> {kindNames[kind]}
           </li>
         ))}
-        {nowhere > 0 && <li class="muted">{count(nowhere, 'device')} without a position, or with one that cannot be</li>}
+        {nowhere.length > 0 && (
+          <li class="muted">
+            {count(nowhere.length, 'device')} without a usable position: {nowhere.slice(0, NOWHERE).map((r) => r.state.device).join(', ')}
+            {nowhere.length > NOWHERE && '…'}
+          </li>
+        )}
       </ul>
       {chosen && <Chosen cluster={chosen} rows={rows} onCloser={() => show(placeOf(chosen.spots, size))} />}
     </div>
@@ -193,9 +201,7 @@ function Chosen({ cluster, rows, onCloser }: { cluster: Cluster; rows: readonly 
                 <code>{r.state.device}</code>
               </Link>
               <span>{r.condition.notes.join(', ') || kindNames.well}</span>
-              <span class="muted">
-                {r.state.lat?.toFixed(5)}, {r.state.lng?.toFixed(5)}
-              </span>
+              <Where lat={r.state.lat} lng={r.state.lng} />
             </li>
           ))}
       </ul>
@@ -205,5 +211,15 @@ function Chosen({ cluster, rows, onCloser }: { cluster: Cluster; rows: readonly 
         </button>
       )}
     </section>
+  )
+}
+
+function Where({ lat, lng }: { lat: number | null; lng: number | null }) {
+  const { text, title } = showPosition(lat, lng)
+  return (
+    <span class="muted" title={title}>
+      {text}
+      {title && ' (exchanged)'}
+    </span>
   )
 }

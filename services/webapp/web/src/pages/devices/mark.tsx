@@ -23,6 +23,8 @@ export function Shape({ kind }: { kind: Kind }) {
       return <path class="fill" d="M0-7.5 7.5 0 0 7.5-7.5 0z" />
     case 'well':
       return <circle class="fill" r="6" />
+    case 'past':
+      return <rect class="fill" x="-5.5" y="-5.5" width="11" height="11" rx="2" />
     case 'away':
       return <circle class="ring" r="5.5" />
   }

@@ -21,8 +21,8 @@ describe('the place of all devices', () => {
   })
 })
 
-it('positions that cannot be are left out', () =>
-  expect(spotsOf([{ device: 'a', lat: 49, lng: -123, kind: 'well' }, { device: 'b', lat: -123, lng: 49, kind: 'well' }, { device: 'c', lat: null, lng: 4, kind: 'well' }])).toEqual([spot('a', 49, -123)]))
+it('devices without a usable position are left out', () =>
+  expect(spotsOf([{ device: 'a', position: { lat: 49, lng: -123, exchanged: true }, kind: 'well' }, { device: 'b', position: null, kind: 'well' }])).toEqual([spot('a', 49, -123)]))
 
 it.each([undefined, '', '1,2', '1,2,3,4', '91,0,1', 'a,b,c', '0,0,0', '0,0,1e9'])('%s is no place', (text) => expect(parsePlace(text)).toBeNull())
 

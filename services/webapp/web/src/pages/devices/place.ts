@@ -1,4 +1,5 @@
 // Where devices stand, on a plain drawing: degrees to pixels, and who is drawn as one.
+import type { Position } from '../../lib/position'
 import { type Kind, KINDS } from './condition'
 
 export interface Spot {
@@ -35,9 +36,9 @@ export function formatPlace(p: Place): string {
   return [p.lat.toFixed(5), p.lng.toFixed(5), Number(p.span.toPrecision(4))].join()
 }
 
-/** The spots of those devices whose position can be one: some have sent degrees of latitude that no place has. */
-export function spotsOf(devices: readonly { device: string; lat: number | null; lng: number | null; kind: Kind }[]): Spot[] {
-  return devices.flatMap(({ device, lat, lng, kind }) => (lat === null || lng === null || Math.abs(lat) > 90 || Math.abs(lng) > 180 ? [] : [{ device, lat, lng, kind }]))
+/** The spots of those devices whose position is usable. */
+export function spotsOf(devices: readonly { device: string; position: Position | null; kind: Kind }[]): Spot[] {
+  return devices.flatMap(({ device, position, kind }) => (position ? [{ device, lat: position.lat, lng: position.lng, kind }] : []))
 }
 
 /** Longitudes that lie to both sides of the date line are drawn beside each other. */

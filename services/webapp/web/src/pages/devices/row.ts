@@ -1,54 +1,81 @@
 // A device as the page shows it, and the order in which devices stand.
 import type { DeviceState } from '../../api/types'
 import { sorted, type Order, type Sortable } from '../../lib/order'
+import { positionOf, type Position } from '../../lib/position'
 import { parseTime } from '../../lib/time'
 import type { Span } from '../../lib/window'
 import type { Scope } from '../../state/scope'
-import { conditionOf, KINDS, type Condition } from './condition'
-import { caught, fillOf, nightBefore, type AllCounts, type Fill } from './insects'
+import { conditionOf, gapsOf, KINDS, type Condition, type Gaps } from './condition'
+import { caughtIn, fillOf, joined, NO_POINTS, temperaturesOf, within, type AllPoints, type Catch, type Fill, type Unknown } from './insects'
+import { nightBefore, type Night } from './night'
 
-/** What is known of a device. */
+/** What is known of a device. Times are in seconds, temperatures in °C; null: not known, or not loaded yet. */
 export interface Row {
   state: DeviceState
   condition: Condition
-  last: number // seconds
+  gaps: Gaps | null
+  position: Position | null
+  /** The newest image of all. */
+  newest: number
+  /** The last image of the range. */
+  last: number | null
+  /** Whether the newest image lies in the range, or the range reaches until now: else what it tells belongs to another time. */
+  current: boolean
+  temperatures: Span | null
   fill: Fill | null
-  night: Span
-  caught: number | null
+  night: Night
+  caught: Catch | Unknown | null
+  nightTemperatures: Span | null
 }
 
 /** What the table can be sorted by; the first one rises from the most urgent. */
 const columns: Record<string, (r: Row) => Sortable> = {
   state: (r) => KINDS.indexOf(r.condition.kind),
   device: (r) => r.state.device,
-  last: (r) => r.last,
+  last: (r) => r.last ?? r.newest,
   images: (r) => r.state.images,
-  gaps: (r) => r.state.gaps,
-  delay: (r) => r.state.upload_delay,
-  battery: (r) => r.state.battery,
-  temperature: (r) => r.state.temperature,
+  gaps: (r) => r.gaps?.n,
+  delay: (r) => (r.current ? r.state.upload_delay : null),
+  battery: (r) => (r.current ? r.state.battery : null),
+  temperature: (r) => (r.current ? r.state.temperature : r.temperatures?.[1]),
   insects: (r) => r.fill?.insects,
-  night: (r) => r.caught,
+  caught: (r) => r.fill?.total?.caught,
+  night: (r) => known(r.caught)?.caught,
 }
 export const NAMES = Object.keys(columns)
 /** Columns whose greatest values are looked for first. */
-export const FALLS = new Set(['last', 'images', 'gaps', 'delay', 'temperature', 'insects', 'night'])
+export const FALLS = new Set(['last', 'images', 'gaps', 'delay', 'temperature', 'insects', 'caught', 'night'])
+
+/** What was caught, where that is known. */
+export const known = (c: Row['caught']): Catch | null => (typeof c === 'string' ? null : c)
 
 /** `now` is the server's time; `offset` is the zone's, in seconds. */
-export function rowsOf(scope: Scope, chosen: readonly string[], counts: AllCounts | null, now: number, offset: number): Row[] {
+export function rowsOf(scope: Scope, chosen: readonly string[], points: AllPoints | null, now: number, offset: number): Row[] {
   const names = new Set(chosen.map((d) => d.toLowerCase()))
+  const over = scope.end < now
   return scope.devices
     .filter((d) => names.size === 0 || names.has(d.device))
     .map((state) => {
-      const night = nightBefore(Math.min(now, scope.end), state.lng, offset)
-      const fine = counts?.fine.get(state.device) ?? { time: [], insects: [] }
+      const at = positionOf(state.lat, state.lng)
+      const position = typeof at === 'string' ? null : at
+      const night = nightBefore(Math.min(now, scope.end), position, offset)
+      const newest = parseTime(state.last_datetime)
+      const inside = newest >= scope.start && newest < scope.end
+      const fine = points?.fine.get(state.device) ?? NO_POINTS
+      const all = points && joined(points.coarse.get(state.device) ?? NO_POINTS, fine, scope.start, points.fineFrom)
       return {
         state,
         condition: conditionOf(state, scope.end, now),
-        last: parseTime(state.last_datetime),
-        fill: counts && fillOf(counts.coarse.get(state.device) ?? { time: [], insects: [] }, fine),
+        gaps: gapsOf(state),
+        position,
+        newest,
+        last: inside ? newest : (all?.time.at(-1) ?? null),
+        current: inside || !over,
+        temperatures: all && temperaturesOf(all),
+        fill: all && fillOf(all),
         night,
-        caught: counts && caught(fine, night),
+        caught: points && caughtIn(fine, night.span),
+        nightTemperatures: points && temperaturesOf(within(fine, night.span)),
       }
     })
 }
@@ -57,6 +84,6 @@ export function rowsOf(scope: Scope, chosen: readonly string[], counts: AllCount
 export function inOrder(rows: readonly Row[], order: Order): Row[] {
   const key = columns[order.by] ?? (() => null)
   const byName = sorted(rows, (r) => r.state.device, false)
-  const byUrgency = sorted(sorted(byName, (r) => r.last, false), (r) => KINDS.indexOf(r.condition.kind), false)
+  const byUrgency = sorted(sorted(byName, (r) => r.newest, false), (r) => KINDS.indexOf(r.condition.kind), false)
   return sorted(order.by === 'state' ? byUrgency : byName, key, order.falling)
 }

@@ -2,29 +2,34 @@ import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import type { DeviceState } from '../../api/types'
 import type { Order } from '../../lib/order'
+import { useStore } from '../../lib/store'
 import { count, showDuration } from '../../lib/time'
+import { zone } from '../../state/prefs'
 import { useView } from '../../state/view'
 import type { Scope } from '../../state/scope'
 import { Link } from '../../ui/link'
 import { SortHead } from '../../ui/sort-head'
 import { When } from '../../ui/when'
-import { barsInWords, barsOf, kindNames } from './condition'
+import { barsOf, kindNames } from './condition'
 import { imagesOf, nightOf } from './links'
 import { Mark } from './mark'
-import { signed } from './morning'
+import { Changed } from './morning'
 import type { Row } from './row'
+import { METHOD, reckoning, showTemperatures, signed, whyUnknown } from './words'
 
-const heads: readonly [string, string, string][] = [
-  ['device', 'Device', ''],
-  ['state', 'Condition', ''],
-  ['last', 'Last image', ''],
-  ['images', 'Images per day', ''],
-  ['gaps', 'Gaps', 'number'],
-  ['delay', 'Arrived after', 'number'],
-  ['battery', 'Battery', 'number'],
-  ['temperature', 'Climate', 'number'],
-  ['insects', 'Insects', 'number'],
-  ['night', 'Last night', 'number'],
+/** Columns: what they are sorted by, their names, classes, and what is said of them. */
+const headsOf = (over: boolean): readonly [string, string, string, string][] => [
+  ['device', 'Device', '', ''],
+  ['state', 'Condition', '', over ? 'Of the range, which is over' : 'Now, whatever the range; gaps are of the range'],
+  ['last', 'Last image', '', over ? 'Of the range' : ''],
+  ['images', 'Images per day', '', 'In the range'],
+  ['gaps', 'Gaps', 'number', 'In the range: how often two images in a row or more are missing'],
+  ['delay', 'Upload delay', 'number', 'From the taking of the newest image to its arrival'],
+  ['battery', 'Battery', 'number', 'Of the newest images'],
+  ['temperature', over ? 'Temperature' : 'Climate', 'number', over ? 'In the range' : 'Of the newest images'],
+  ['insects', 'Insects', 'number', 'On the last annotated image of the range'],
+  ['caught', 'Caught', 'number', `In the range. ${METHOD}`],
+  ['night', 'Last night', 'number', `From sunset to sunrise at the trap. ${METHOD}`],
 ]
 
 /** Rows that are drawn until more are asked for: hundreds would make each sorting slow. */
@@ -33,22 +38,23 @@ const FIRST = 100
 export function DeviceTable(props: { rows: readonly Row[]; scope: Scope; now: number; order: Order; onSort: (by: string) => void }) {
   const { rows, scope, now } = props
   const [most, setMost] = useState(FIRST)
+  const over = scope.end < now
   return (
     <>
       <div class="table-box devices" role="region" aria-label="Devices" tabIndex={0}>
         <table>
           <thead>
             <tr>
-              {heads.map(([by, text, name]) => (
+              {headsOf(over).map(([by, text, name, title]) => (
                 <SortHead key={by} by={by} class={name} order={props.order} onSort={props.onSort}>
-                  {text}
+                  <span title={title || undefined}>{text}</span>
                 </SortHead>
               ))}
             </tr>
           </thead>
           <tbody>
             {rows.slice(0, most).map((r) => (
-              <Device key={r.state.device} row={r} now={now} open={scope.end > now} />
+              <Device key={r.state.device} row={r} now={now} over={over} />
             ))}
           </tbody>
         </table>
@@ -64,9 +70,12 @@ export function DeviceTable(props: { rows: readonly Row[]; scope: Scope; now: nu
 
 const measured = (v: number | null, unit: string, digits = 0) => (v === null ? '–' : `${v.toFixed(digits)} ${unit}`)
 
-function Device({ row, now, open }: { row: Row; now: number; open: boolean }) {
+const ELSEWHEN = 'Known of the newest image alone, which is not of this range'
+
+function Device({ row, now, over }: { row: Row; now: number; over: boolean }) {
   const view = useView()
-  const { state: d, condition, fill } = row
+  const inZone = useStore(zone)
+  const { state: d, condition, fill, gaps, caught } = row
   return (
     <tr class={condition.kind}>
       <th scope="row">
@@ -86,29 +95,30 @@ function Device({ row, now, open }: { row: Row; now: number; open: boolean }) {
           </span>
         ))}
       </Cell>
-      <Cell name="Last image">
-        <span class="ago">{ago(now - row.last)}</span>
-        <span class="muted">
-          <When time={row.last} seconds={false} />
-        </span>
-      </Cell>
+      <Cell name="Last image">{over ? <LastOfRange row={row} /> : <LastOfAll newest={row.newest} now={now} />}</Cell>
       <Cell name="Images per day">
-        <Bars device={d} open={open} />
+        <DayBars device={d} open={!over} ended={over || condition.kind === 'away'} />
       </Cell>
       <Cell name="Gaps" class="number">
-        {d.images === 0 ? '–' : d.gaps}
-        {d.gaps > 0 && <span class="muted">longest {showDuration(d.longest_gap)}</span>}
+        {gaps === null ? '–' : gaps.atLeast ? <span title="The images are too few to tell how many are missing">≥ {gaps.n}</span> : gaps.n}
+        {gaps !== null && gaps.longest > 0 && <span class="muted">longest {showDuration(gaps.longest)}</span>}
       </Cell>
-      <Cell name="Arrived after" class="number">
-        {d.clock_ahead > 0 ? `clock ${showDuration(d.clock_ahead)} ahead` : showDuration(d.upload_delay)}
+      <Cell name="Upload delay" class="number">
+        {!row.current ? <span title={ELSEWHEN}>–</span> : d.clock_ahead > 0 ? `clock ${showDuration(d.clock_ahead)} ahead` : showDuration(d.upload_delay)}
       </Cell>
       <Cell name="Battery" class="number">
-        {measured(d.battery, '%')}
+        {row.current ? measured(d.battery, '%') : <span title={ELSEWHEN}>–</span>}
       </Cell>
-      <Cell name="Climate" class="number">
-        {measured(d.temperature, '°C', 1)}
-        <span class="muted">{measured(d.humidity, '% humid')}</span>
-      </Cell>
+      {over ? (
+        <Cell name="Temperature in the range" class="number">
+          {row.temperatures === null ? '–' : showTemperatures(row.temperatures)}
+        </Cell>
+      ) : (
+        <Cell name="Climate" class="number">
+          {measured(d.temperature, '°C', 1)}
+          <span class="muted">{measured(d.humidity, '% RH')}</span>
+        </Cell>
+      )}
       <Cell name="Insects" class="number">
         {fill === null ? (
           '–'
@@ -118,18 +128,58 @@ function Device({ row, now, open }: { row: Row; now: number; open: boolean }) {
             <strong>{fill.insects.toLocaleString('en')}</strong>
           </span>
         )}
-        {fill !== null && <span class="muted">{signed(fill.growth)}</span>}
       </Cell>
-      <Cell name="Last night" class="number">
-        {row.caught === null ? (
-          '–'
+      <Cell name="Caught in the range" class="number">
+        {fill?.total ? (
+          <>
+            <span class="caught" title={reckoning(fill.total, inZone)}>
+              {signed(fill.total.caught)}
+            </span>
+            <Changed caught={fill.total} />
+          </>
         ) : (
-          <Link href={nightOf(d.device, row.night, view)} label={`${d.device}: ${signed(row.caught)} last night, images`}>
-            {signed(row.caught)}
-          </Link>
+          '–'
         )}
       </Cell>
+      <Cell name="Last night" class="number">
+        {caught === null || typeof caught === 'string' ? (
+          <span title={caught === null ? undefined : whyUnknown[caught]}>–</span>
+        ) : (
+          <>
+            <Link href={nightOf(d.device, row.night.span, view)} label={`${d.device}: ${signed(caught.caught)} last night, images`}>
+              <span title={reckoning(caught, inZone)}>{signed(caught.caught)}</span>
+            </Link>
+            <Changed caught={caught} />
+          </>
+        )}
+        {row.nightTemperatures && <span class="muted">{showTemperatures(row.nightTemperatures)}</span>}
+      </Cell>
     </tr>
+  )
+}
+
+function LastOfAll({ newest, now }: { newest: number; now: number }) {
+  return (
+    <>
+      <span class="ago">{ago(now - newest)}</span>
+      <span class="muted">
+        <When time={newest} seconds={false} />
+      </span>
+    </>
+  )
+}
+
+/** Of a range that is over; what came later is named as such. */
+function LastOfRange({ row: { last, newest } }: { row: Row }) {
+  return (
+    <>
+      {last === null ? '–' : <When time={last} seconds={false} />}
+      {last !== newest && (
+        <span class="muted">
+          newest of all <When time={newest} seconds={false} />
+        </span>
+      )}
+    </>
   )
 }
 
@@ -152,9 +202,9 @@ function ago(seconds: number): string {
 const WIDTH = 112
 const HEIGHT = 26
 
-function Bars({ device: d, open }: { device: DeviceState; open: boolean }) {
-  const bars = barsOf(d.images_per_day, d.expected_per_day, open)
-  const most = Math.max(1, (d.expected_per_day ?? 0) * 1.1, ...bars.map((b) => b.images))
+function DayBars({ device: d, open, ended }: { device: DeviceState; open: boolean; ended: boolean }) {
+  const { bars, expected, text } = barsOf(d, open, ended)
+  const most = Math.max(1, (expected ?? 0) * 1.1, ...bars.map((b) => b.images))
   const w = WIDTH / bars.length
   const path = (poor: boolean) =>
     bars
@@ -164,14 +214,13 @@ function Bars({ device: d, open }: { device: DeviceState; open: boolean }) {
         return h === 0 ? '' : `M${(i * w).toFixed(2)} ${HEIGHT}v${(-h).toFixed(2)}h${Math.max(0.5, w - 0.7).toFixed(2)}V${HEIGHT}z`
       })
       .join('')
-  const text = barsInWords(d, bars)
-  const line = HEIGHT - ((d.expected_per_day ?? 0) / most) * HEIGHT
+  const line = HEIGHT - ((expected ?? 0) / most) * HEIGHT
   return (
     <svg class="bars" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={text}>
       <title>{text}</title>
       <path class="enough" d={path(false)} />
       <path class="poor" d={path(true)} />
-      {d.expected_per_day !== null && <path class="expected" d={`M0 ${line.toFixed(1)}H${WIDTH}`} />}
+      {expected !== null && <path class="expected" d={`M0 ${line.toFixed(1)}H${WIDTH}`} />}
     </svg>
   )
 }
