@@ -53,7 +53,8 @@ type devicesCmd struct {
 }
 
 func (devicesCmd) Help() string {
-	return "One line for each device that ever sent an image; numbers are of the last 28 days."
+	return `One line for each device that ever sent an image. The last image, the silence since then and the battery are of now;
+images and gaps (two images in a row or more are missing) are of the last 28 days.`
 }
 
 func (c devicesCmd) Run(ctx context.Context, a *app) error {
@@ -73,11 +74,21 @@ func (c devicesCmd) Run(ctx context.Context, a *app) error {
 		column[spi.DeviceState]{"DEVICE", func(d spi.DeviceState) string { return d.Device }},
 		column[spi.DeviceState]{"LAST IMAGE (" + zone.String() + ")", func(d spi.DeviceState) string { return shown(d.LastDatetime, zone) }},
 		column[spi.DeviceState]{"SILENT FOR", func(d spi.DeviceState) string { return days(d.Silence) }},
-		column[spi.DeviceState]{"IMAGES", func(d spi.DeviceState) string { return strconv.Itoa(d.Images) }},
-		column[spi.DeviceState]{"GAPS", func(d spi.DeviceState) string { return strconv.Itoa(d.Gaps) }},
+		column[spi.DeviceState]{"IMAGES (28 DAYS)", func(d spi.DeviceState) string { return strconv.Itoa(d.Images) }},
+		column[spi.DeviceState]{"GAPS (28 DAYS)", gaps},
 		column[spi.DeviceState]{"BAT %", func(d spi.DeviceState) string { return orDash(d.Battery, number(0)) }},
 		column[spi.DeviceState]{"VERSION", func(d spi.DeviceState) string { return orDash(d.DeviceVersion, plain) }},
 	)
+}
+
+// fewImages do not tell how often a device takes one, nor how many are missing.
+const fewImages = 10
+
+func gaps(d spi.DeviceState) string {
+	if d.Images < fewImages {
+		return "-"
+	}
+	return strconv.Itoa(d.Gaps)
 }
 
 // days writes seconds for people.
