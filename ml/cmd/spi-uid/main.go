@@ -7,9 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -17,9 +14,7 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect/builtin"
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect/onnx"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/buildinfo"
-	"github.com/sticky-pi/sticky-pi-server/services/kit/config"
-	"github.com/sticky-pi/sticky-pi-server/services/kit/health"
-	"github.com/sticky-pi/sticky-pi-server/services/kit/logging"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/command"
 )
 
 type commands struct {
@@ -33,24 +28,14 @@ type commands struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var cmd commands
-	k := kong.Parse(&cmd, kong.Name("spi-uid"), kong.Description("The insect detector of the Sticky Pi server."),
-		kong.Vars{"version": buildinfo.Version}, kong.BindTo(ctx, (*context.Context)(nil)))
-	if err := k.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "spi-uid:", err)
-		os.Exit(1) //nolint:gocritic // the signal handler needs no undoing at the end
-	}
+	command.Main("spi-uid", "The insect detector of the Sticky Pi server.", &commands{})
 }
 
 type runCmd struct{}
 
 func (runCmd) Run(ctx context.Context) error {
-	src := config.Load()
-	cfg := ml.ConfigFrom(src)
-	log := logging.New(os.Stderr, logging.Options{Debug: src.Bool("DEBUG", false), JSON: true})
-	if err := src.Err(); err != nil {
+	cfg, log, err := command.Configure(ml.ConfigFrom)
+	if err != nil {
 		return err
 	}
 	limitMemory(containerLimit)
@@ -84,10 +69,5 @@ func (checkCmd) Run() error {
 type healthcheckCmd struct{}
 
 func (healthcheckCmd) Run(ctx context.Context) error {
-	src := config.Load()
-	url := fmt.Sprintf("http://127.0.0.1:%d/healthz", src.Port("METRICS_PORT", 8090))
-	if err := src.Err(); err != nil {
-		return err
-	}
-	return health.Ask(ctx, url)
+	return command.Healthcheck(ctx, "METRICS_PORT", 8090)
 }

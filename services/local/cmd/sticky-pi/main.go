@@ -3,14 +3,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
-	"github.com/sticky-pi/sticky-pi-server/services/kit/buildinfo"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/command"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/logging"
 	"github.com/sticky-pi/sticky-pi-server/services/local"
 )
@@ -25,15 +22,11 @@ type options struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var o options
-	kong.Parse(&o, kong.Name("sticky-pi"), kong.Description("The Sticky Pi server in one process, until a signal."),
-		kong.Vars{"version": buildinfo.Version})
+	command.Main("sticky-pi", "The Sticky Pi server in one process, until a signal.", &options{})
+}
+
+// Run serves.
+func (o *options) Run(ctx context.Context) error {
 	log := logging.New(os.Stderr, logging.Options{Debug: o.Debug})
-	err := local.Run(ctx, local.Options{Port: o.Port, Bind: o.Bind, Data: o.Data, Demo: o.Demo, Out: os.Stdout, Log: log})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "sticky-pi:", err)
-		os.Exit(1) //nolint:gocritic // the signal handler needs no undoing at the end
-	}
+	return local.Run(ctx, local.Options{Port: o.Port, Bind: o.Bind, Data: o.Data, Demo: o.Demo, Out: os.Stdout, Log: log})
 }

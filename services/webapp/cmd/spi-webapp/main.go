@@ -4,17 +4,11 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/sticky-pi/sticky-pi-server/services/kit/buildinfo"
-	"github.com/sticky-pi/sticky-pi-server/services/kit/config"
-	"github.com/sticky-pi/sticky-pi-server/services/kit/health"
-	"github.com/sticky-pi/sticky-pi-server/services/kit/logging"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/command"
 	"github.com/sticky-pi/sticky-pi-server/services/webapp"
 )
 
@@ -25,24 +19,14 @@ type commands struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var cmd commands
-	k := kong.Parse(&cmd, kong.Name("spi-webapp"), kong.Description("The web viewer of the Sticky Pi server."),
-		kong.Vars{"version": buildinfo.Version}, kong.BindTo(ctx, (*context.Context)(nil)))
-	if err := k.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "spi-webapp:", err)
-		os.Exit(1) //nolint:gocritic // the signal handler needs no undoing at the end
-	}
+	command.Main("spi-webapp", "The web viewer of the Sticky Pi server.", &commands{})
 }
 
 type serveCmd struct{}
 
 func (serveCmd) Run(ctx context.Context) error {
-	src := config.Load()
-	cfg := webapp.ConfigFrom(src)
-	log := logging.New(os.Stderr, logging.Options{Debug: src.Bool("DEBUG", false), JSON: true})
-	if err := src.Err(); err != nil {
+	cfg, log, err := command.Configure(webapp.ConfigFrom)
+	if err != nil {
 		return err
 	}
 	s, err := webapp.New(ctx, cfg, log)
@@ -56,10 +40,5 @@ func (serveCmd) Run(ctx context.Context) error {
 type healthcheckCmd struct{}
 
 func (healthcheckCmd) Run(ctx context.Context) error {
-	src := config.Load()
-	url := fmt.Sprintf("http://127.0.0.1:%d/healthz", src.Port("WEBAPP_PORT", 8081))
-	if err := src.Err(); err != nil {
-		return err
-	}
-	return health.Ask(ctx, url)
+	return command.Healthcheck(ctx, "WEBAPP_PORT", 8081)
 }
