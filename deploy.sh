@@ -54,6 +54,7 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
   s3-backup DIR            copy what is new in the bucket into a folder; interrupted, it goes on
   s3-restore DIR           put what the bucket lacks back from there; asks, or takes --yes
   fsck              objects without rows, rows without objects; --deep: wrong checksums too; --repair; exit 1 if faults remain
+  forget-version    let images count by the version of the insect detector that asks next, after going back to an older one
   user list         the accounts
   user add NAME     make one; [--admin | --read-only] [--email ADDRESS]; asks for the password, or reads it from a pipe
   user reset NAME   give it a new password
@@ -1182,6 +1183,13 @@ cmd_fsck() {
     compose exec -T spi_api spi-api fsck "$@" </dev/null
 }
 
+cmd_forget_version() {
+    [ $# -eq 0 ] || misuse "forget-version takes no argument"
+    use_running_stack
+    need_running spi_api
+    compose exec -T spi_api spi-api forget-version </dev/null
+}
+
 # --- production: doctor -----------------------------------------------------------------------------------------------
 
 good() { printf 'ok    %s\n' "$*"; }
@@ -1735,6 +1743,7 @@ s3-backup) cmd_s3_backup "$@" ;;
 s3-restore) cmd_s3_restore "$@" ;;
 doctor) cmd_doctor "$@" ;;
 fsck) cmd_fsck "$@" ;;
+forget-version) cmd_forget_version "$@" ;;
 user) cmd_user "$@" ;;
 help | --help | -h) cmd_help ;;
 *) misuse "no such command: $command" ;;

@@ -358,3 +358,25 @@ func TestWorkThatIsAskedForWronglyIsRefused(t *testing.T) {
 		same(t, "backlog", 0, len(a.call("/get_uid_backlog", row{"algo_name": "refused"}).rows()))
 	})
 }
+
+func TestAForgottenVersionMakesRoomForAnOlderOne(t *testing.T) {
+	s := newShift(t, newAPI(t, stack.Production(t, stack.Options{})), 3)
+	s.annotate(version1, s.lease(version1, nil)...)
+	same(t, "leased for the next version", 1, len(s.lease(version2, 1)))
+	if got := s.backlog(); got["waiting"] != 2.0 || got["leased"] != 1.0 || got["algo_version"] != version2 {
+		t.Errorf("backlog: %v", got)
+	}
+	// the newer model is taken back
+	status, out := s.Run(t.Context(), t, "forget-version", s.algo)
+	if status != 0 || !strings.Contains(out, version2+" of "+s.algo+" is forgotten") {
+		t.Errorf("forget-version ends with %d:\n%s", status, out)
+	}
+	same(t, "leased for the older version", 0, len(s.lease(version1, nil)))
+	if got := s.backlog(); got["waiting"] != 0.0 || got["leased"] != 0.0 || got["algo_version"] != version1 {
+		t.Errorf("backlog: %v", got)
+	}
+	status, out = s.Run(t.Context(), t, "forget-version", "nobody")
+	if status != 1 || !strings.Contains(out, "no detector called \"nobody\"") {
+		t.Errorf("of an algorithm that is not there: %d\n%s", status, out)
+	}
+}

@@ -7,16 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/sticky-pi/sticky-pi-server/server"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/buildinfo"
-	"github.com/sticky-pi/sticky-pi-server/services/kit/config"
-	"github.com/sticky-pi/sticky-pi-server/services/kit/health"
-	"github.com/sticky-pi/sticky-pi-server/services/kit/logging"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/command"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
 type commands struct {
@@ -25,6 +22,7 @@ type commands struct {
 	Pending     pendingCmd       `cmd:"" help:"Print whether the database waits for a migration: pending or none."`
 	User        userCmd          `cmd:"" help:"Manage accounts from the server's own machine."`
 	Fsck        fsckCmd          `cmd:"" help:"Hold the database and the object store against each other; exit 1 if faults remain."`
+	Forget      forgetCmd        `cmd:"" name:"forget-version" help:"Forget the newest version of a detector, to go back to an older one."`
 	S3Backup    s3BackupCmd      `cmd:"" name:"s3-backup" help:"Copy what is new or changed in the bucket into a folder."`
 	S3Restore   s3RestoreCmd     `cmd:"" name:"s3-restore" help:"Put what the bucket lacks of a backup, or has otherwise, into the bucket."`
 	S3Check     s3CheckCmd       `cmd:"" name:"s3-check" help:"Ask S3 whether it takes the keys, and compare the clocks; exit 1 if not."`
@@ -33,24 +31,14 @@ type commands struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var cmd commands
-	k := kong.Parse(&cmd, kong.Name("spi-api"), kong.Description("The API of the Sticky Pi server."),
-		kong.Vars{"version": buildinfo.Version}, kong.BindTo(ctx, (*context.Context)(nil)))
-	if err := k.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "spi-api:", err)
-		os.Exit(1) //nolint:gocritic // the signal handler needs no undoing at the end
-	}
+	command.Main("spi-api", "The API of the Sticky Pi server.", &commands{}, kong.Vars{"algorithm": spi.DetectorAlgorithm})
 }
 
 type serveCmd struct{}
 
 func (serveCmd) Run(ctx context.Context) error {
-	src := config.Load()
-	cfg := server.ConfigFrom(src)
-	log := newLog(src)
-	if err := src.Err(); err != nil {
+	cfg, log, err := command.Configure(server.ConfigFrom)
+	if err != nil {
 		return err
 	}
 	s, err := server.New(ctx, cfg, log)
@@ -61,19 +49,14 @@ func (serveCmd) Run(ctx context.Context) error {
 	return s.Run(ctx, func() { log.InfoContext(ctx, "ready") })
 }
 
-func newLog(src *config.Source) *slog.Logger {
-	return logging.New(os.Stderr, logging.Options{Debug: src.Bool("DEBUG", false), JSON: true})
-}
-
 type migrateCmd struct{}
 
 func (migrateCmd) Run(ctx context.Context) error {
-	src := config.Load()
-	cfg := server.Config{MariaDB: server.MariaDBFrom(src)}
-	if err := src.Err(); err != nil {
+	db, log, err := command.Configure(server.MariaDBFrom)
+	if err != nil {
 		return err
 	}
-	return server.Migrate(ctx, cfg, newLog(src))
+	return server.Migrate(ctx, server.Config{MariaDB: db}, log)
 }
 
 type fsckCmd struct {
@@ -84,23 +67,37 @@ type fsckCmd struct {
 }
 
 func (f fsckCmd) Run(ctx context.Context) error {
-	src := config.Load()
-	cfg := server.ConfigFrom(src)
-	log := newLog(src)
-	if err := src.Err(); err != nil {
+	cfg, log, err := command.Configure(server.ConfigFrom)
+	if err != nil {
 		return err
 	}
 	options := server.FsckOptions{Deep: f.Deep, Repair: f.Repair, DeleteObjects: f.DeleteObjects, DeleteRows: f.DeleteRows}
 	return server.Fsck(ctx, cfg, options, log, os.Stdout, os.Stderr)
 }
 
+type forgetCmd struct {
+	Algorithm string `arg:"" optional:"" default:"${algorithm}" help:"The detector's algo_name (${default})."`
+}
+
+func (f forgetCmd) Run(ctx context.Context) error {
+	cfg, _, err := command.Configure(server.ConfigFrom)
+	if err != nil {
+		return err
+	}
+	version, err := server.ForgetVersion(ctx, cfg, f.Algorithm, slog.New(slog.DiscardHandler))
+	switch {
+	case err != nil:
+		return err
+	case version == "":
+		fmt.Fprintf(os.Stdout, "the newest version of %s was forgotten already, and none has asked for work since\n", f.Algorithm)
+	default:
+		fmt.Fprintf(os.Stdout, "version %s of %s is forgotten: images count by the next version that asks for work\n", version, f.Algorithm)
+	}
+	return nil
+}
+
 type healthcheckCmd struct{}
 
 func (healthcheckCmd) Run(ctx context.Context) error {
-	src := config.Load()
-	url := fmt.Sprintf("http://127.0.0.1:%d/healthz", src.Port("API_PORT", 8080))
-	if err := src.Err(); err != nil {
-		return err
-	}
-	return health.Ask(ctx, url)
+	return command.Healthcheck(ctx, "API_PORT", 8080)
 }

@@ -39,6 +39,12 @@ type Work interface {
 	// Backlog counts what there is to do, per algorithm, ordered by name; algoName as in Failures. Images that are not entered
 	// yet wait too; to count them takes time in proportion to the table, seconds for ten millions.
 	Backlog(ctx context.Context, algoName string, now time.Time) ([]Backlog, error)
+	// ForgetVersion forgets the newest version of an algorithm that asked for work, for who goes back to an older one, and gives
+	// it; "" where it is forgotten already. The next version that asks is the newest, whatever it is, and all images without an
+	// annotation of it, or of a later one, are entered again as it asks. Until then the algorithm has nothing to do, and no
+	// backlog. Failures are forgotten too. CodeNotFound where the algorithm never asked for work. An error leaves it half done:
+	// it may be called again.
+	ForgetVersion(ctx context.Context, algoName string) (version string, err error)
 	// CheckWork looks for what must not be, in every image of every algorithm, and calls report with it, ordered by algorithm,
 	// then by the image's id. Leases that ended before endedBefore are reported too: an ended lease is harmless, but only
 	// where no worker asks for work does it stay. With repair, a fault is mended before it is reported.

@@ -148,6 +148,54 @@ func (s *Store) algorithm(ctx context.Context, name, version string) (a algorith
 	return a, err
 }
 
+// forgotten is the version of an algorithm that has none: every image is as if annotated by it or a later one, and every version
+// that asks for work is newer.
+const forgotten = ""
+
+// ForgetVersion forgets the newest version of an algorithm, then takes out of the queue what nothing is to be done for.
+func (s *Store) ForgetVersion(ctx context.Context, algoName string) (version string, err error) {
+	known := false
+	err = s.inTx(ctx, "writing", "table uid_algorithms", func(tx *sql.Tx) error {
+		var a algorithm
+		if a, known, err = s.knownAlgorithm(ctx, tx, algoName, s.dialect.forUpdate); err != nil || !known {
+			return err
+		}
+		version = a.version
+		_, err = tx.ExecContext(ctx, "UPDATE uid_algorithms SET version = ?, version_time = ?, backfill_below = 0 WHERE id = ?", forgotten, noVersion, a.id)
+		return err
+	})
+	if err == nil && !known {
+		err = spi.Errorf(spi.CodeNotFound, "no detector called %.64q ever asked for work", algoName)
+	}
+	for left := true; left && err == nil; {
+		err = s.inTx(ctx, "writing", "table uid_intents", func(tx *sql.Tx) error {
+			left, err = s.removeDone(ctx, tx, algoName)
+			return err
+		})
+	}
+	return version, err
+}
+
+// removeDone takes some images out of the queue that the algorithm's version, which may be another one by now, has nothing to
+// do for, and says whether there may be more.
+func (s *Store) removeDone(ctx context.Context, tx *sql.Tx, algoName string) (more bool, err error) {
+	a, known, err := s.knownAlgorithm(ctx, tx, algoName, s.dialect.forUpdate)
+	if err != nil || !known {
+		return false, err
+	}
+	done, err := int64s(ctx, tx, "SELECT image_id FROM uid_intents"+s.dialect.useIndex("intent_order")+
+		" WHERE algorithm_id = ? AND state IN (0, 1, 2, 3, 4) AND best_time >= ? LIMIT ?", a.id, a.time, backfillChunk)
+	if err != nil {
+		return false, err
+	}
+	for chunk := range slices.Chunk(done, intentsPerUpdate) {
+		if _, err := tx.ExecContext(ctx, s.dialect.deleteIntents+" WHERE image_id IN ("+placeholders(len(chunk))+") AND algorithm_id = ?", append(anys(chunk), a.id)...); err != nil {
+			return false, err
+		}
+	}
+	return len(done) == backfillChunk, nil
+}
+
 // LeaseImages leases images to a worker.
 func (s *Store) LeaseImages(ctx context.Context, r store.LeaseRequest) ([]store.Image, error) {
 	if err := checkAlgorithm("uid_algorithms", r.AlgoName, r.AlgoVersion); err != nil {

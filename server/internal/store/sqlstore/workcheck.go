@@ -23,6 +23,9 @@ func (s *Store) Backlog(ctx context.Context, algoName string, now time.Time) ([]
 	}
 	var all []store.Backlog
 	for i := range known {
+		if known[i].version == forgotten {
+			continue
+		}
 		b := store.Backlog{AlgoName: known[i].name, AlgoVersion: known[i].version}
 		err := s.countIntents(ctx, &known[i], now, &b)
 		if err == nil && known[i].below > 0 {
@@ -188,6 +191,8 @@ func (s *Store) CheckWork(ctx context.Context, endedBefore time.Time, repair boo
 // faultOf says what is wrong with the entry; "" where nothing is.
 func faultOf(e *entry, a *algorithm, endedBefore time.Time) (store.WorkFaultKind, string) {
 	switch {
+	case a.version == forgotten:
+		return "", "" // nothing is to be done, whatever is in the queue
 	case !e.intent && e.best < a.time && e.id >= a.below:
 		return store.WorkStranded, "neither annotated by version " + a.version + " nor in the queue"
 	case !e.intent:

@@ -45,6 +45,7 @@ func RunWork(t *testing.T, open func(t *testing.T) store.Store) {
 		{"OldAnnotationsCount", testOldAnnotations},
 		{"AnAnnotationEndsTheWorkLeasedOrNot", testAnnotatedUnleased},
 		{"ALaterVersionMakesAllWaitAgain", testVersions},
+		{"AForgottenVersionHasNoWork", testForgetVersion},
 		{"AnOldVersionsAnswerSparesANewVersionsLease", testLateAnswer},
 		{"AlgorithmsDoNotConcernEachOther", testAlgorithms},
 		{"FailedThriceIsListedAndNotLeased", testFailures},

@@ -399,6 +399,52 @@ func testVersions(t *testing.T, s store.Store) {
 	sound(t, s)
 }
 
+func testForgetVersion(t *testing.T, s store.Store) {
+	w := worker(t, s)
+	forget := func(algo string) string {
+		t.Helper()
+		version, err := s.ForgetVersion(background(t), algo)
+		must(t, err)
+		return version
+	}
+	_, err := s.ForgetVersion(background(t), uid)
+	wantCode(t, err, spi.CodeNotFound)
+	images := someImages(t, s, "aaaaaaaa", 6)
+	other := request(w, version3)
+	other.AlgoName = "another"
+	equal(t, lease(t, s, other), reversed(images))
+	equal(t, len(lease(t, s, request(w, version1))), 6)
+	annotate(t, s, uid, version1, images[:4]...)
+	// The next version fails with one image and annotates one; then its model is taken back.
+	r := request(w, version2)
+	r.Limit = 2
+	equal(t, lease(t, s, r), []store.Image{images[3], images[2]})
+	for range 3 {
+		fail(t, s, failure(images[2], version2, "uid"))
+	}
+	annotate(t, s, uid, version2, images[3])
+	equal(t, forget(strings.ToUpper(uid)), version2)
+	sound(t, s)
+	all := backlog(t, s, noon)
+	equal(t, len(all), 1)
+	equal(t, all[0].AlgoName, "another")
+	equal(t, len(failuresIn(t, s, "", always)), 0)
+	equal(t, forget(uid), "")
+	// What the old version has still to do, and nothing else: what comes meanwhile, then what is entered again.
+	more := someImages(t, s, "bbbbbbbb", 1)
+	got := lease(t, s, request(w, version1))
+	equal(t, got, []store.Image{more[0], images[5], images[4]})
+	annotate(t, s, uid, version1, got...)
+	named, err := s.Backlog(background(t), uid, noon)
+	must(t, err)
+	equal(t, named, []store.Backlog{{AlgoName: uid, AlgoVersion: version1}})
+	sound(t, s)
+	// The forgotten version may come back; what it has annotated is done.
+	equal(t, lease(t, s, request(w, version2)), []store.Image{images[5], images[4], images[2], images[1], more[0], images[0]})
+	equal(t, lease(t, s, other), more)
+	sound(t, s)
+}
+
 func testLateAnswer(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	images := someImages(t, s, "aaaaaaaa", 2)
