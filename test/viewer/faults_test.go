@@ -186,7 +186,7 @@ func openRemote(t testing.TB, path string, n int) (*stack.Stack, *spi.Client, *w
 }
 
 func countIs(n int) string {
-	return fmt.Sprintf(`document.querySelector('.count').innerText.startsWith('%d image')`, n)
+	return fmt.Sprintf(`document.querySelector('.count')?.innerText.startsWith('%d image')`, n)
 }
 
 const (

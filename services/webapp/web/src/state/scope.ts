@@ -5,9 +5,9 @@ import { api, ApiError, isAbort } from '../api/http'
 import type { DeviceState } from '../api/types'
 import { pause } from '../lib/pause'
 import { Store, useStore } from '../lib/store'
-import { wireTime } from '../lib/time'
+import { DAY, dayOf, parseTime, wireTime } from '../lib/time'
 import { session } from './session'
-import { rangeOf, view } from './view'
+import { go, rangeOf, view } from './view'
 
 export interface Scope {
   start: number
@@ -99,6 +99,22 @@ async function load(): Promise<void> {
 export function askScope(): void {
   asked = ''
   void load()
+}
+
+/** Days that a request may have. */
+const MOST_DAYS = 3650
+
+/** Goes to the range from the first to the last day that has an image of the devices in scope. */
+export async function showAll(): Promise<void> {
+  const end = parseTime(dayOf(Date.now() / 1000)) + 2 * DAY // clocks may be ahead
+  const start = end - MOST_DAYS * DAY
+  try {
+    const all = await api<DeviceState[]>(`v2/devices?start=${wireTime(start)}&end=${wireTime(end)}`)
+    const days = inScope(all, view.value.devices).flatMap((d) => [d.images_per_day.findIndex((n) => n > 0), d.images_per_day.findLastIndex((n) => n > 0)]).filter((i) => i >= 0)
+    if (days.length > 0) go({ range: { from: dayOf(start + Math.min(...days) * DAY), to: dayOf(start + Math.max(...days) * DAY) }, zoom: null })
+  } catch (e) {
+    scopeError.set(e instanceof ApiError ? e : new ApiError('internal', String(e), 0))
+  }
 }
 
 export function followScope(): void {

@@ -18,16 +18,17 @@ describe('the address', () => {
   it('is short where nothing was chosen', () => expect(formatView(blank)).toBe('/images'))
 
   it.each([
-    '?from=2020-06-31&to=2020-07-01',
-    '?from=2020-07-02&to=2020-07-01',
-    '?from=2020-07-02',
-    '?from=2020-07-02T00:00:00Z&to=2020-07-03',
     '?zoom=2020-06-02_00-00-00~2020-06-01_00-00-00',
     '?zoom=~',
     '?image=5c173ff2',
     '?image=..%2Fx.2020-06-20_21-33-24',
     '?devices=%25,<b>,a b',
   ])('%s says nothing', (search) => expect(parseView('/images/', search)).toEqual(blank))
+
+  it.each(['?from=2020-06-31&to=2020-07-01', '?from=banana', '?from=2020-07-02', '?from=2020-07-02T00:00:00Z&to=2020-07-03'])('%s names no range, and that is known', (search) =>
+    expect(parseView('/images/', search)).toEqual({ ...blank, misread: true }),
+  )
+  it('may name the later day first', () => expect(parseView('/images', '?from=2020-07-02&to=2020-07-01').range).toEqual({ from: '2020-07-01', to: '2020-07-02' }))
 })
 
 it.each(['//evil.example.net', '//evil.example.net/', '///evil.example.net'])('%s stays an address of this host', (path) => {

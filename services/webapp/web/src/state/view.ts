@@ -16,6 +16,8 @@ export interface View {
   zoom: [number, number] | null // seconds
   image: ImageRef | null
   extra: Record<string, string>
+  /** The address names a range that cannot be read. */
+  misread?: true
 }
 
 export const DEFAULT_DAYS = 28
@@ -26,10 +28,12 @@ export function parseView(path: string, search: string): View {
   const q = new URLSearchParams(search)
   const extra: Record<string, string> = {}
   for (const [name, value] of q) if (!known.has(name)) extra[name] = value
+  const range = parseRange(q.get('from'), q.get('to'))
   return {
+    ...(!range && (q.has('from') || q.has('to')) ? { misread: true } : {}),
     // one slash at the beginning: two would make it another host's address
     path: '/' + path.replace(/^\/+|\/+$/g, ''),
-    range: parseRange(q.get('from'), q.get('to')),
+    range,
     devices: (q.get('devices') ?? '').split(',').filter((d) => /^[0-9a-z]{1,32}$/i.test(d)),
     zoom: parseZoom(q.get('zoom')),
     image: parseImage(q.get('image')),
@@ -41,8 +45,8 @@ function parseRange(from: string | null, to: string | null): View['range'] {
   if (!from || !to) return null
   const a = parseTime(from)
   const b = parseTime(to)
-  if (Number.isNaN(a) || Number.isNaN(b) || from.length !== 10 || to.length !== 10 || a > b) return null
-  return { from, to }
+  if (Number.isNaN(a) || Number.isNaN(b) || from.length !== 10 || to.length !== 10) return null
+  return a > b ? { from: to, to: from } : { from, to }
 }
 
 function parseZoom(text: string | null): View['zoom'] {
@@ -120,8 +124,9 @@ export function visit(address: string): void {
 /** Changes what is looked at. `replace`: without a step for the back button. */
 export function go(change: Partial<View>, { replace = false } = {}): void {
   const next = { ...view.value, ...change }
+  if ('range' in change) delete next.misread
   const address = formatView(next)
-  if (address === formatView(view.value)) return
+  if (address === formatView(view.value) && next.misread === view.value.misread) return
   if (!replace) {
     if (later) write()
     history.pushState(null, '', address)

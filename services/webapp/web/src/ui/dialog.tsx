@@ -7,6 +7,7 @@ interface Props {
   title: ComponentChildren
   class?: string
   onClose: () => void
+  /** Keys of the dialog's own. It is focused itself then, and not its first button, which the space bar would press. */
   onKeyDown?: (e: KeyboardEvent) => void
   children: ComponentChildren
 }
@@ -19,6 +20,7 @@ export function Dialog({ title, class: name = 'small-dialog', onClose, onKeyDown
     if (!dialog) return
     const back = document.activeElement
     dialog.showModal()
+    if (onKeyDown) dialog.focus()
     return () => {
       dialog.close()
       if (back instanceof HTMLElement && back.isConnected) back.focus()
@@ -28,6 +30,7 @@ export function Dialog({ title, class: name = 'small-dialog', onClose, onKeyDown
     <dialog
       ref={element}
       class={name}
+      tabIndex={-1}
       aria-labelledby={id}
       onKeyDown={onKeyDown}
       onCancel={(e) => {

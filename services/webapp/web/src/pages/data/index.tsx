@@ -11,7 +11,8 @@ import { zone } from '../../state/prefs'
 import { inScope, useScope } from '../../state/scope'
 import { formatView, useView } from '../../state/view'
 import { Icon } from '../../ui/icon'
-import { Busy, Empty, ErrorBox, PageHead } from '../../ui/page'
+import { Busy, ErrorBox, PageHead } from '../../ui/page'
+import { NoImages } from '../../ui/scope-bar'
 import { blocksBetween, blocksOf, rowCount, type Block } from './rows'
 
 /** Height of a row, in pixels; the style sheet has it too. */
@@ -73,7 +74,7 @@ export default function DataPage() {
         )}
       </PageHead>
       {!scope && <Busy what="Loading…" />}
-      {scope && total === 0 && <Empty>No images in this range. Choose another one, or other devices, above.</Empty>}
+      {scope && total === 0 && <NoImages />}
       {total > 0 && <Table blocks={blocks} total={total} />}
     </>
   )

@@ -4,6 +4,7 @@ import type { DeviceSeries } from '../../api/series'
 import { lightColour } from '../../lib/colour'
 import type { Zone } from '../../lib/time'
 import type { Span } from '../../lib/window'
+import { drawLine, gapOf } from './lines'
 
 export interface Look {
   temperature: string
@@ -82,6 +83,23 @@ function axis(look: Look, scale: string, stroke: string, side: uPlot.Axis.Side, 
   }
 }
 
+const gaps = new WeakMap<object, number>()
+
+/** Times and values lie on both axes as on a ruler; uPlot's own way to reckon pixels takes several times as long. */
+const paths: uPlot.Series.PathBuilder = (u, i, from, to) => {
+  const stroke = new Path2D()
+  const values = u.data[i] as (number | null | undefined)[]
+  const [times] = u.data
+  let gap = gaps.get(values)
+  if (gap === undefined) gaps.set(values, (gap = gapOf(times, values)))
+  const x = u.scales.x as { min: number; max: number }
+  const y = u.scales[u.series[i]?.scale ?? ''] as { min: number; max: number }
+  const { left, top, width, height } = u.bbox
+  const [perSecond, perUnit] = [width / (x.max - x.min), height / (y.max - y.min)]
+  drawLine(stroke, times, values, from, to, (t) => left + (t - x.min) * perSecond, (v) => top + height - (v - y.min) * perUnit, Math.max(gap, 4 / perSecond))
+  return { stroke }
+}
+
 function line(scale: string, stroke: string): uPlot.Series {
   return {
     scale,
@@ -89,7 +107,7 @@ function line(scale: string, stroke: string): uPlot.Series {
     // of one pixel: without a graphics card a wider line through a thousand points takes fifty times as long to draw
     width: 1,
     // a missing value is bridged by the line, and has no point
-    spanGaps: true,
+    paths,
     points: { size: 5, width: 1, stroke, fill: stroke },
   }
 }
@@ -192,14 +210,14 @@ export function axisOptions(width: number, look: Look, zone: Zone, window: () =>
   const { left, right } = axisWidth(look.narrow)
   return {
     width,
-    height: 34,
+    height: 40,
     padding: [0, 2 * right, 0, left],
     legend: { show: false },
     tzDate: tzDate(zone),
     cursor: { show: false },
     scales: { x: { time: true, auto: false, range: () => window() }, y: { range: [0, 1] } },
     axes: [
-      { scale: 'x', size: 34, stroke: look.text, font: font(look), grid: { show: false }, ticks: { size: 4, stroke: look.text, width: 1 }, space: SPACE, values: timeLabels },
+      { scale: 'x', size: 40, stroke: look.text, font: font(look), grid: { show: false }, ticks: { size: 4, stroke: look.text, width: 1 }, space: SPACE, values: timeLabels },
       { scale: 'y', show: false },
     ],
     series: [{}, { show: false }],

@@ -8,7 +8,7 @@ import type { Span } from '../../lib/window'
 import { nearest } from '../../lib/window'
 import { zone } from '../../state/prefs'
 import { compareOptions, type Look } from './chart'
-import { follow } from './gestures'
+import { band, follow } from './gestures'
 import { open } from './panel'
 import { hovered, shownWindow } from './state'
 
@@ -85,7 +85,7 @@ export function Compare(props: Props) {
       window: () => shownWindow.value,
       range: () => latest.current.range,
       show: (span, done) => latest.current.showSpan(span, done),
-      mark: (from, to) => u.setSelect({ left: from, width: to - from, top: 0, height: u.over.clientHeight }, false),
+      mark: band(u.over),
       click: (x) => {
         const found = hit(x)
         if (found) open(...found)

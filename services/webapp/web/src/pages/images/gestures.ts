@@ -16,6 +16,17 @@ export interface Chart {
   hover: (x: number | null, touch: boolean) => void
 }
 
+/** Shows what is being chosen on a chart: what `mark` takes. */
+export function band(over: HTMLElement): Chart['mark'] {
+  const shade = document.createElement('div')
+  shade.className = 'band'
+  over.append(shade)
+  return (from, to) => {
+    shade.style.left = `${from}px`
+    shade.style.width = `${Math.max(0, to - from)}px`
+  }
+}
+
 /** How far a pointer may move in a click, in pixels. */
 const STILL = 5
 

@@ -11,7 +11,7 @@ import type { Span } from '../../lib/window'
 import { contours, zone } from '../../state/prefs'
 import { refresh, refreshes } from '../../state/scope'
 import { go, imageName, type ImageRef } from '../../state/view'
-import { Icon } from '../../ui/icon'
+import { Icon, type IconName } from '../../ui/icon'
 import { ErrorBox, IconButton } from '../../ui/page'
 import { fetchThumbnails, Sequence } from './sequence'
 import { Stage } from './stage'
@@ -100,6 +100,7 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
     if (!element) return
     const back = document.activeElement
     element.showModal()
+    element.focus() // and not its first button, which the space bar would press
     return () => {
       element.close()
       if (back instanceof HTMLElement) back.focus()
@@ -179,6 +180,7 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
       class="image-view"
       ref={dialog}
       aria-label={`Image ${name}`}
+      tabIndex={-1}
       onKeyDown={keys}
       onCancel={(e) => {
         e.preventDefault()
@@ -214,11 +216,12 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
       </div>
       <div class="image-controls" role="group" aria-label="Controls">
         <IconButton icon="left" label="Previous image (left arrow)" disabled={!before} onClick={() => step(before)} />
-        <IconButton icon={playing ? 'pause' : 'play'} label={playing ? 'Pause (space)' : 'Play (space)'} pressed={playing} onClick={() => setPlaying(!playing)} />
+        <IconButton icon={playing ? 'pause' : 'play'} label={playing ? 'Pause (space)' : 'Play (space)'} pressed={playing} disabled={missing} onClick={() => setPlaying(!playing)} />
         <IconButton icon="right" label="Next image (right arrow)" disabled={!after} onClick={() => step(after)} />
-        <IconButton icon="outline" label="Contours (c)" pressed={drawn === 'on'} onClick={() => contours.set(drawn === 'on' ? 'off' : 'on')} />
-        <IconButton icon="zoomIn" label="Full resolution" pressed={fullUrl !== null} onClick={() => { loadFull(); setZoom({ k: 3, at: zoom.at + 1 }) }} />
-        <IconButton icon="fit" label="Whole image" onClick={() => setZoom({ k: 1, at: zoom.at + 1 })} />
+        <IconButton icon="outline" label="Contours (c)" pressed={drawn === 'on'} disabled={missing} onClick={() => contours.set(drawn === 'on' ? 'off' : 'on')} />
+        <IconButton icon="zoomIn" label="Full resolution" pressed={fullUrl !== null} disabled={missing} onClick={() => { loadFull(); setZoom({ k: 3, at: zoom.at + 1 }) }} />
+        <IconButton icon="fit" label="Whole image" disabled={missing} onClick={() => setZoom({ k: 1, at: zoom.at + 1 })} />
+        <CopyButton what="link to this view" text={location.href} icon="link" />
         {original?.name === name && (
           <a class="button" href={original.url} target="_blank" rel="noreferrer">
             <Icon name="external" /> Full image
@@ -266,7 +269,13 @@ function Metadata({ image, found, known }: { image: Image; found: Found | null; 
         <dt>Id</dt>
         <dd>
           <code>{image.id}</code>
-          <CopyButton text={`${image.device}.${imageName({ device: image.device, time: parseTime(image.datetime) }).split('.')[1] ?? ''}`} />
+        </dd>
+      </div>
+      <div>
+        <dt>Name</dt>
+        <dd>
+          <code>{imageName({ device: image.device, time: parseTime(image.datetime) })}</code>
+          <CopyButton what="name" text={imageName({ device: image.device, time: parseTime(image.datetime) })} />
         </dd>
       </div>
       {rows.map(([title, value]) => (
@@ -279,7 +288,7 @@ function Metadata({ image, found, known }: { image: Image; found: Found | null; 
   )
 }
 
-function CopyButton({ text }: { text: string }) {
+function CopyButton({ what, text, icon = 'copy' }: { what: string; text: string; icon?: IconName }) {
   const [done, setDone] = useState(false)
   const copy = () =>
     navigator.clipboard?.writeText(text).then(
@@ -289,5 +298,5 @@ function CopyButton({ text }: { text: string }) {
       },
       () => {},
     )
-  return <IconButton icon={done ? 'check' : 'copy'} label={done ? 'Copied' : 'Copy the id'} onClick={() => void copy()} />
+  return <IconButton icon={done ? 'check' : icon} label={done ? 'Copied' : `Copy the ${what}`} onClick={() => void copy()} />
 }

@@ -6,7 +6,8 @@ import { useStore } from '../../lib/store'
 import { fitSpan, isWhole, panBy, zoomAt, type Span } from '../../lib/window'
 import { dark } from '../../state/prefs'
 import { go, rangeOf, useView } from '../../state/view'
-import { Busy, Empty, ErrorBox, IconButton, PageHead, ToldAbove } from '../../ui/page'
+import { Busy, ErrorBox, IconButton, PageHead, ToldAbove } from '../../ui/page'
+import { NoImages } from '../../ui/scope-bar'
 import { lookOf, type Scales } from './chart'
 import { comparable, Compare } from './compare'
 import { HoverCard } from './hover'
@@ -81,7 +82,7 @@ export default function ImagesPage() {
       <div ref={root}>
         {error && <ErrorBox error={error} retry={retry} />}
         {loading && base?.range !== range && <Busy what="Loading the series…" />}
-        {base && base.series.length === 0 && <Empty>No images in this range. Choose another one, or other devices, above.</Empty>}
+        {base && base.series.length === 0 && <NoImages />}
         {base && base.series.length > 0 && (
           <>
             {compared && current && <Compare series={current.series} variable={compared} range={range} width={width} look={look} showSpan={showSpan} />}

@@ -103,11 +103,11 @@ export function covering(base: Loaded, detail: Loaded | null, window: Span): Loa
 }
 
 /** The least and the greatest of a variable over all devices; null where there is none. `cut` is the share of the greatest
- * values that is left out: single ones far away would leave no colours for all others. */
+ * values that is left out, of many: single ones far away would leave no colours for all others. */
 export function extent(series: readonly DeviceSeries[], variable: Variable, cut = 0): Span | null {
   const all: number[] = []
   for (const s of series) for (const v of s.values[variable] ?? []) if (v !== null) all.push(v)
   if (all.length === 0) return null
   const sorted = Float64Array.from(all).sort()
-  return [sorted[0] as number, sorted[Math.floor((sorted.length - 1) * (1 - cut))] as number]
+  return [sorted[0] as number, sorted[Math.ceil((sorted.length - 1) * (1 - cut))] as number]
 }

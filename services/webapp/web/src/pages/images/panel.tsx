@@ -7,7 +7,7 @@ import { nearest, panBy, zoomAt, type Span } from '../../lib/window'
 import { zone } from '../../state/prefs'
 import { go } from '../../state/view'
 import { columns, panelOptions, type Look, type Scales } from './chart'
-import { follow } from './gestures'
+import { band, follow } from './gestures'
 import { values } from './hover'
 import { hovered, shownWindow } from './state'
 
@@ -77,7 +77,7 @@ export function Panel(props: PanelProps) {
       window: () => shownWindow.value,
       range: () => latest.current.range,
       show: (span, done) => latest.current.showSpan(span, done),
-      mark: (from, to) => u.setSelect({ left: from, width: to - from, top: 0, height: u.over.clientHeight }, false),
+      mark: band(u.over),
       click: (x) => {
         const index = hit(u, latest.current.series, x)
         if (index >= 0) open(latest.current.series, index)

@@ -1,0 +1,126 @@
+package viewer
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/sticky-pi/sticky-pi-server/test/stack"
+)
+
+// clickInto clicks on the first part of what the selector finds, as one does before typing.
+func (b *tab) clickInto(selector string) {
+	b.Helper()
+	p := eval[[2]float64](b, `(() => { const r = document.querySelector(`+"`"+selector+"`"+`).getBoundingClientRect(); return [r.x + 14, r.y + r.height / 2] })()`)
+	b.do(chromedp.MouseClickXY(p[0], p[1]))
+}
+
+func TestADateIsTypedWithoutBeingTakenHalfway(t *testing.T) {
+	s := start(t)
+	series(t, client(t, s), device, june, 2)
+	b := open(t, s, desktop)
+	b.logIn("/images", stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelector('main .empty') !== null`)
+	const from, to = `.scope-bar label:nth-of-type(1) input`, `.scope-bar label:nth-of-type(2) input`
+	b.clickInto(from)
+	for _, key := range "0601202" {
+		b.do(chromedp.KeyEvent(string(key)))
+		if at := eval[string](b, `location.search`); at != "" {
+			t.Fatalf("after the key %c the address says %s", key, at)
+		}
+	}
+	b.do(chromedp.KeyEvent("2"))
+	b.waitFor(`location.search.startsWith('?from=2022-06-01&to=')`)
+	b.clickInto(to)
+	b.do(chromedp.KeyEvent("06022022"))
+	b.waitFor(`location.search === '?` + juneRange + `' && document.querySelector('.panel .u-over') !== null`)
+
+	// the month alone, and Enter
+	b.clickInto(from)
+	b.do(chromedp.KeyEvent("05"), chromedp.KeyEvent(kb.Enter))
+	b.waitFor(`location.search.startsWith('?from=2022-05-01&')`)
+	// what cannot be is said, and nothing is taken
+	b.clickInto(from)
+	b.do(chromedp.KeyEvent("07"), chromedp.KeyEvent(kb.Enter))
+	b.waitFor(`document.querySelector('.notice')?.innerText === 'From is after To.'`)
+	b.clickInto(from)
+	b.do(chromedp.KeyEvent("06011999"), chromedp.KeyEvent(kb.Enter))
+	b.waitFor(`document.querySelector('.notice')?.innerText === 'There are no images from before 2019.'`)
+	if at := eval[string](b, `location.search`); !strings.HasPrefix(at, "?from=2022-05-01&to=2022-06-02") {
+		t.Errorf("the address says %s", at)
+	}
+	b.clickInto(from)
+	b.do(chromedp.KeyEvent("06012022"))
+	b.waitFor(`document.querySelector('.notice') === null && location.search === '?` + juneRange + `'`)
+	b.quiet()
+}
+
+func TestWhereThereAreNoImagesThePageLeadsToThem(t *testing.T) {
+	s := start(t)
+	c := client(t, s)
+	series(t, c, device, june, 2)
+	series(t, c, "0a5bb6f4", june.Add(-90*24*time.Hour), 1)
+	b := open(t, s, desktop)
+	b.logIn("/", stack.AdminName, stack.AdminPassword)
+	for _, page := range []string{"/images", "/data"} {
+		b.do(chromedp.Navigate(b.url + page))
+		b.waitFor(`document.querySelector('main .empty')?.innerText.includes('The newest of 2 devices is of 2022-06-01.')`)
+		b.press(`main .empty button`, `Show the 28 days`)
+		b.waitFor(`location.search === '?from=2022-05-05&to=2022-06-01' && ` + countIs(2))
+	}
+	b.do(chromedp.Navigate(b.url + "/images"))
+	b.press(`main .empty button`, `Show all images`)
+	b.waitFor(`location.search === '?from=2022-03-03&to=2022-06-01' && ` + countIs(3))
+	b.do(chromedp.SetValue(`.scope-bar select`, "week"))
+	eval[bool](b, `document.querySelector('.scope-bar select').dispatchEvent(new Event('change', {bubbles: true}))`)
+	b.waitFor(countIs(0))
+
+	b.do(chromedp.Navigate(b.url + "/images?" + juneRange + "&devices=ffffffff"))
+	b.waitFor(`document.querySelector('.notice')?.innerText.includes('ffffffff is not known here.')`)
+	b.press(`.notice button`, `All devices`)
+	b.waitFor(countIs(2) + ` && document.querySelector('.notice') === null`)
+	b.do(chromedp.Navigate(b.url + "/images?from=banana"))
+	b.waitFor(`document.querySelector('.notice')?.innerText.includes('cannot be read')`)
+	b.do(chromedp.Navigate(b.url + "/images?from=2022-06-02&to=2022-06-01"))
+	b.waitFor(countIs(2))
+	b.quiet()
+}
+
+func TestWhatIsBeingChosenOnAChartIsShaded(t *testing.T) {
+	s := start(t)
+	series(t, client(t, s), device, june, 20)
+	b := open(t, s, desktop)
+	b.logIn("/images?"+juneRange, stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelector('.panel .u-over') !== null`)
+	r := eval[[4]float64](b, `(() => { const r = document.querySelector('.panel .u-over').getBoundingClientRect(); return [r.x, r.y, r.width, r.height] })()`)
+	y := r[1] + r[3]/2
+	b.do(
+		chromedp.MouseEvent(input.DispatchMouseEventTypeMousePressed, r[0]+100, y, chromedp.ButtonLeft, chromedp.ClickCount(1)),
+		chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, r[0]+200, y, chromedp.ButtonLeft),
+		chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, r[0]+300, y, chromedp.ButtonLeft),
+	)
+	const shade = `(() => { const r = document.querySelector('.panel .band').getBoundingClientRect(); return [r.x, r.width, r.height] })()`
+	if got := eval[[3]float64](b, shade); got != [3]float64{r[0] + 100, 200, r[3]} {
+		t.Errorf("shaded are %v; the chart is at %v", got, r)
+	}
+	b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseReleased, r[0]+300, y, chromedp.ButtonLeft, chromedp.ClickCount(1)))
+	b.waitFor(`location.search.includes('zoom=') && document.querySelector('.panel .band').getBoundingClientRect().width === 0`)
+	b.quiet()
+}
+
+func TestTheSpaceBarPlaysAnImageThatWasOpenedByItsAddress(t *testing.T) {
+	s := start(t)
+	images := series(t, client(t, s), device, june, 3)
+	b := open(t, s, desktop)
+	b.logIn("/images?"+juneRange+"&image="+name(images[0]), stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelector('.metadata') !== null && !document.querySelector('button[aria-label="Next image"]').disabled`)
+	b.do(chromedp.KeyEvent(" "))
+	b.waitFor(`location.search.includes('image=` + name(images[2]) + `') && document.querySelector('.image-view') !== null`)
+	b.do(chromedp.KeyEvent(kb.Escape))
+	b.waitFor(`document.querySelector('.image-view') === null`)
+	b.quiet()
+}
