@@ -49,7 +49,8 @@ func (a *api) getEvents(c *gin.Context, user *store.User) error {
 	c.Header("Cache-Control", "no-store")
 	c.Header("X-Accel-Buffering", "no")
 	c.Header(gzhttp.HeaderNoCompression, "1") // its buffer would keep events back
-	defer endWith(c, listener)()
+	written := endWith(c, listener)
+	defer written()
 	s := &eventStream{c: c}
 	retry := soonest + rand.N(latest-soonest) //nolint:gosec // no secret
 	if err := s.send(fmt.Appendf(nil, ":\nretry: %d\n\n", retry.Milliseconds())); err != nil {

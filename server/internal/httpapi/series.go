@@ -190,12 +190,7 @@ func (a *api) workOut(ctx context.Context, devices []string, r *plotRequest, atO
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
 	for _, device := range devices {
-		g.Go(func() error {
-			if ctx.Err() != nil {
-				return nil // another device's error is the one to give
-			}
-			return a.Views.WorkOut(ctx, device, r.start, r.end, effort)
-		})
+		g.Go(func() error { return a.Views.WorkOut(ctx, device, r.start, r.end, effort) })
 	}
 	return g.Wait()
 }

@@ -491,7 +491,7 @@ func (s *Store) KeepDays(ctx context.Context, first, end int, between func() err
 	slices.Sort(devices)
 	devices = slices.Compact(devices)
 	// not as the other servers, which would do the same work at the same time
-	rand.Shuffle(len(devices), func(i, j int) { devices[i], devices[j] = devices[j], devices[i] })
+	rand.Shuffle(len(devices), func(i, j int) { devices[i], devices[j] = devices[j], devices[i] }) //nolint:gosec // no secret
 	for _, device := range devices {
 		if err := s.keepDevice(ctx, device, first, end); err != nil {
 			return err
