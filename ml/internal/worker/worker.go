@@ -44,7 +44,7 @@ const (
 	answerWithin = 5 * time.Minute
 	firstPause   = time.Second      // of what fails: the API away, S3 away
 	longPause    = 30 * time.Second // the longest
-	// share is the bytes that decoding may take for each of the images that are looked at at a time: those of 12 megapixels,
+	// share is the bytes that decoding may take for each image in flight: what plain ones of 12 megapixels take,
 	// where devices make 5. A photograph that takes more, such as 50 megapixels or a progressive JPEG, waits for others' shares.
 	share = 3 * 12_000_000
 	// backlogEvery is how often the server is asked what there is to do: with many images, counting takes it seconds.

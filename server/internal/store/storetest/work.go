@@ -220,11 +220,11 @@ func testSuspects(t *testing.T, s store.Store) {
 	images := someImages(t, s, "aaaaaaaa", 3)
 	killer := images[2]
 	hours := 0
-	ask := func(suspect bool, limit int) []store.Image {
+	ask := func(suspect bool) []store.Image {
 		t.Helper()
 		r := request(w, version1)
 		r.Now = noon.Add(time.Duration(hours) * time.Hour)
-		r.Until, r.Suspect, r.Limit = r.Now.Add(time.Hour), suspect, limit
+		r.Until, r.Suspect = r.Now.Add(time.Hour), suspect
 		got, err := s.LeaseImages(background(t), r)
 		must(t, err)
 		return got
@@ -234,35 +234,35 @@ func testSuspects(t *testing.T, s store.Store) {
 		b := backlog(t, s, noon.Add(time.Duration(hours)*time.Hour))[0]
 		equal(t, [3]int64{b.Waiting, b.Leased, b.Failed}, [3]int64{waiting, leased, failed})
 	}
-	equal(t, len(ask(true, 64)), 0)
-	equal(t, ask(false, 64), reversed(images))
-	equal(t, len(ask(true, 64)), 0) // their leases go on
+	equal(t, len(ask(true)), 0)
+	equal(t, ask(false), reversed(images))
+	equal(t, len(ask(true)), 0) // their leases go on
 	hours = 1
 	waiting(3, 0, 0)
 	more := someImages(t, s, "bbbbbbbb", 1)
 	for failures := range 3 {
 		equal(t, len(failuresIn(t, s, "", always)), 0)
-		equal(t, ask(true, 64), []store.Image{killer})
+		equal(t, ask(true), []store.Image{killer})
 		if failures == 0 {
 			// The innocent are annotated, one by one, and what comes meanwhile is not kept waiting.
-			equal(t, ask(false, 64), more)
+			equal(t, ask(false), more)
 			waiting(2, 2, 0)
-			equal(t, ask(true, 64), images[1:2])
+			equal(t, ask(true), images[1:2])
 			annotate(t, s, uid, version1, images[1], more[0])
 			// A worker that gives an image back lives: it may be leased with others again.
-			equal(t, ask(true, 64), images[:1])
+			equal(t, ask(true), images[:1])
 			back := failure(images[0], version1, "uid")
 			back.GivenBack = true
 			fail(t, s, back)
-			equal(t, len(ask(true, 64)), 0)
-			equal(t, ask(false, 64), images[:1])
+			equal(t, len(ask(true)), 0)
+			equal(t, ask(false), images[:1])
 			annotate(t, s, uid, version1, images[0])
 		}
 		sound(t, s)
 		hours++
 	}
 	waiting(1, 0, 0) // nobody has asked since
-	equal(t, len(ask(true, 64)), 0)
+	equal(t, len(ask(true)), 0)
 	waiting(0, 0, 1)
 	rests := failuresIn(t, s, "", always)
 	equal(t, len(rests), 1)
@@ -274,11 +274,11 @@ func testSuspects(t *testing.T, s store.Store) {
 		Device: killer.Device, Datetime: killer.Datetime, AlgoName: uid, AlgoVersion: version1, Failures: 3,
 		DatetimeLast: noon.Add(time.Duration(hours) * time.Hour), APIUser: text("uid"),
 	})
-	equal(t, len(ask(false, 64)), 0)
+	equal(t, len(ask(false)), 0)
 	// It is tried again with the others.
 	_, err := s.RetryFailures(background(t), []store.Series{always}, "")
 	must(t, err)
-	equal(t, ask(false, 64), []store.Image{killer})
+	equal(t, ask(false), []store.Image{killer})
 	sound(t, s)
 }
 
