@@ -170,7 +170,7 @@ func BenchmarkUpload(b *testing.B) {
 }
 
 // behind opens the database behind the API's back.
-func behind(b *testing.B, s *stack.Stack) *sql.DB {
+func behind(b testing.TB, s *stack.Stack) *sql.DB {
 	b.Helper()
 	driver, source := "sqlite", "file:"+filepath.Join(s.Data, "sticky-pi.db")+"?_pragma=busy_timeout(10000)"
 	if s.MariaDB != nil {

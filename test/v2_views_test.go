@@ -3,6 +3,7 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"strings"
@@ -226,5 +227,48 @@ func TestPlotsAreSmall(t *testing.T) {
 		if p := plots[0]; p.Images != 72 || p.Shown > 6*2*3+2 || p.Shown < 6*2 || len(p.ID) != p.Shown || len(p.Values) != 4 {
 			t.Errorf("%d images, %d shown", p.Images, p.Shown)
 		}
+	})
+}
+
+// TestAPlotOfDaysThatAreNotWorkedOutIsRefusedUntilTheyAre has more images than a request works out, as after an upgrade.
+func TestAPlotOfDaysThatAreNotWorkedOutIsRefusedUntilTheyAre(t *testing.T) {
+	t.Parallel()
+	const images = 130_000 // a request works out 120,000
+	stack.Each(t, stack.Options{}, func(t *testing.T, s *stack.Stack) {
+		a := newAPI(t, s)
+		first := fmt.Sprint(time.Date(2015, 1, 1, 0, 0, 0, 0, time.UTC).Unix())
+		db, err := behind(t, s).Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := first + " + 1200 * i"
+		if s.MariaDB != nil {
+			at = "FROM_UNIXTIME(" + at + ")"
+			if _, err := db.ExecContext(t.Context(), "SET max_recursive_iterations = 1000000, time_zone = '+00:00'"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := db.ExecContext(t.Context(), strings.NewReplacer("AT", at, "MANY", fmt.Sprint(images)).Replace(`
+			INSERT INTO images (device, datetime, md5, width, height, datetime_created)
+			WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < MANY - 1)
+			SELECT '0a0b0c0d', AT, '00000000000000000000000000000000', 2592, 1944, AT FROM n`)); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		// times alone are looked at
+		same(t, "images", float64(images), a.get("/v2/devices?start=2015-01-01&end=2020-01-01").only()["images"].(float64))
+		const body = `{"start":"2015-01-01","end":"2020-01-01","variables":["insects"],"width":100}`
+		refused, err := a.client.Do(a.request(http.MethodPost, "/v2/series", jsonType, strings.NewReader(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		why, err := io.ReadAll(refused.Body)
+		_ = refused.Body.Close()
+		if after := refused.Header.Get("Retry-After"); err != nil || refused.StatusCode != http.StatusServiceUnavailable || after != "5" || !strings.Contains(string(why), "worked out") {
+			t.Errorf("%s, Retry-After %q: %s, %v", refused.Status, after, why, err)
+		}
+		same(t, "the second time", float64(images), a.post("/v2/series", body).only()["images"].(float64))
 	})
 }

@@ -196,6 +196,8 @@ func (a *api) fail(c *gin.Context, err error) {
 	}
 	status := e.Code.Status()
 	switch {
+	case e.Code == spi.CodeUnavailable && e.RetryAfter > 0: // nothing failed that will not be right by then
+		a.Log.WarnContext(ctx, "request put off", "error", err)
 	case status >= 500 && ctx.Err() == nil:
 		a.Log.ErrorContext(ctx, "request failed", "error", err)
 	default:
