@@ -65,7 +65,8 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
   lint      check the formatting and the style of all sources
   test      set up what the tests need and run every test; arguments go to `go test`
               (packages: ./server/internal/store/...; flags: -run TestUpload -count=1)
-  screenshots DIR          pictures of every page of the viewer, to look at; needs Chromium and the real data
+  screenshots DIR [URL]    pictures of every page of the viewer, to look at; needs Chromium and the real data. With the
+                           URL of a running demonstration: those of docs/screenshots (docs/VIEWER.md)
   help      this text
 HELP
 }
@@ -1708,11 +1709,11 @@ cmd_test() {
 # --- screenshots ------------------------------------------------------------------------------------------------------
 
 cmd_screenshots() {
-    [ $# -eq 1 ] || misuse "screenshots takes the folder that the pictures go to"
+    [ $# -eq 1 ] || [ $# -eq 2 ] || misuse "screenshots takes the folder that the pictures go to, and the address of a running demonstration"
     need_go
     build_viewer || die "without its pages there is nothing to see"
     case $1 in /*) folder=$1 ;; *) folder=$PWD/$1 ;; esac
-    (cd "$root/test" && go test -count=1 -run '^TestScreenshots$' ./viewer -args -screenshots "$folder") || die "the lines above say why"
+    (cd "$root/test" && go test -count=1 -run '^TestScreenshots$' ./viewer -args -screenshots "$folder" -viewer "${2:-}") || die "the lines above say why"
     say "the pictures are in $folder"
 }
 

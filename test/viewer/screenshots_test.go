@@ -1,7 +1,6 @@
 package viewer
 
 import (
-	"cmp"
 	"flag"
 	"os"
 	"path/filepath"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/sticky-pi/sticky-pi-server/test/stack"
@@ -17,8 +18,7 @@ import (
 
 var (
 	screenshots = flag.String("screenshots", "", "the folder that TestScreenshots writes pictures of every page to")
-	running     = flag.String("viewer", "", "the address of a running viewer to take them of, in the place of one of the test's own; its admin's password is VIEWER_PASSWORD")
-	pictured    = flag.String("image", realImage, "the image to take pictures of, DEVICE.DATETIME")
+	running     = flag.String("viewer", "", "the address of a running demonstration, to take the pictures of docs/screenshots of it; its admin's password is VIEWER_PASSWORD")
 	only        = flag.String("only", "", "the name of the one page to take")
 )
 
@@ -73,12 +73,12 @@ func TestScreenshots(t *testing.T) {
 	if err := os.MkdirAll(*screenshots, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	s := &stack.Stack{ViewerURL: *running}
-	password := cmp.Or(os.Getenv("VIEWER_PASSWORD"), stack.AdminPassword)
-	if *running == "" {
-		s = start(t)
-		fillAll(t, s)
+	if *running != "" {
+		pictureDemo(t)
+		return
 	}
+	s := start(t)
+	fillAll(t, s)
 	for _, size := range []struct {
 		name string
 		viewport
@@ -90,12 +90,12 @@ func TestScreenshots(t *testing.T) {
 				b.do(chromedp.Navigate(b.url), chromedp.WaitVisible(`input[name=username]`))
 				b.picture(filepath.Join(*screenshots, "log-in."+size.name+"."+theme+".png"))
 			}
-			b.logIn("/", stack.AdminName, password)
+			b.logIn("/", stack.AdminName, stack.AdminPassword)
 			for _, scene := range scenes {
 				if *only != "" && *only != scene.name {
 					continue
 				}
-				b.do(chromedp.Navigate(b.url + strings.Replace(address(scene.path), realImage, *pictured, 1)))
+				b.do(chromedp.Navigate(b.url + address(scene.path)))
 				b.waitFor(scene.ready)
 				if scene.then != nil {
 					scene.then(b)
@@ -105,6 +105,57 @@ func TestScreenshots(t *testing.T) {
 			}
 			b.quiet()
 		}
+	}
+}
+
+// pictureDemo takes the few pictures of docs/screenshots: of the demonstration of local mode, whose photographs are generated.
+func pictureDemo(t *testing.T) {
+	now := time.Now().UTC()
+	days := "from=" + now.Add(-72*time.Hour).Format(time.DateOnly) + "&to=" + now.Format(time.DateOnly)
+	const drawn = `document.querySelectorAll('.panel .u-over').length === 3 && document.querySelector('main .busy') === null`
+	var image string // of the fullest card
+	for _, p := range []struct {
+		name  string
+		size  viewport
+		theme string
+		path  string
+		ready string
+		then  func(b *tab)
+	}{
+		{"images", desktop, "light", "/images?" + days, drawn, func(b *tab) {
+			image = run(b, chromedp.Evaluate[string](`(async () => {
+				const reply = await fetch('/session'), { proof } = await reply.json()
+				const series = await (await fetch('/api/v2/series', { method: 'POST', headers: { 'Content-Type': 'application/json', 'X-CSRF-Token': proof },
+					body: JSON.stringify({ start: '`+now.Add(-72*time.Hour).Format(time.RFC3339)+`', end: '`+now.Format(time.RFC3339)+`', variables: ['insects'], width: 4000 }) })).json()
+				let best = { n: -1 }
+				for (const s of series) { let t = 0; s.values.insects.forEach((n, i) => { t += s.time[i]; if (n > best.n) best = { n, name: s.device + '.' + new Date(t * 1000).toISOString().slice(0, 19).replace('T', '_').replaceAll(':', '-') } }) }
+				return best.name
+			})()`, chromedp.EvalAwaitPromise))
+			p := eval[[2]float64](b, `(() => { const r = document.querySelectorAll('.panel .u-over')[1].getBoundingClientRect(); return [r.x + r.width * 0.55, r.y + r.height / 2] })()`)
+			b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, p[0], p[1]))
+			b.waitFor(`document.querySelector('.hover-card img')?.complete`)
+		}},
+		{"image", desktop, "light", "/images?" + days + "&image=", pictureShown, nil},
+		{"devices", desktop, "dark", "/devices?" + days, `document.querySelector('.devices tbody tr') && document.querySelector('.morning li')`, nil},
+		{"images-phone", phone, "dark", "/images?" + days, drawn, nil},
+		{"image-phone", phone, "light", "/images?" + days + "&image=", pictureShown, nil},
+	} {
+		b := open(t, &stack.Stack{ViewerURL: *running}, p.size)
+		call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: p.theme}}})
+		if strings.HasSuffix(p.path, "&image=") {
+			p.path += image
+		}
+		b.logIn(p.path, stack.AdminName, os.Getenv("VIEWER_PASSWORD"))
+		b.waitFor(p.ready)
+		if p.then != nil {
+			p.then(b)
+		}
+		b.do(chromedp.Sleep(400 * time.Millisecond))
+		shot := call(b, page.CaptureScreenshot, page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatWebp, Quality: new(int64(82))})
+		if err := os.WriteFile(filepath.Join(*screenshots, p.name+".webp"), shot.Data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		b.quiet()
 	}
 }
 

@@ -22,7 +22,7 @@ export function values(s: DeviceSeries, index: number): [string, string][] {
   })
 }
 
-const WIDTH = 300
+const WIDTH = 330
 
 export function HoverCard() {
   const now = useStore(hovered)
@@ -50,9 +50,9 @@ export function HoverCard() {
 
   if (!now) return null
   const left = Math.max(4, Math.min(now.x - WIDTH / 2, document.documentElement.clientWidth - WIDTH - 4))
-  const above = now.y > 170
+  const above = now.y > 350 // else it would lie over the range and the tools
   return (
-    <div class="hover-card" role="tooltip" style={above ? { left: `${left}px`, bottom: `${innerHeight - now.y + 6}px` } : { left: `${left}px`, top: `${now.y + 130}px` }}>
+    <div class="hover-card" role="tooltip" style={above ? { left: `${left}px`, bottom: `${innerHeight - now.y + 6}px` } : { left: `${left}px`, top: `${now.y + 150}px` }}>
       <div class="mini">{picture?.key === key && <img src={picture.url} alt="" width="128" height="96" />}</div>
       <dl>
         <dt class="sr-only">Device</dt>
