@@ -21,22 +21,30 @@ import (
 // Devices of fillField.
 const (
 	catches  = "1a2b3c01" // twelve insects came last night
-	beside   = "1a2b3c02" // at the same place
+	beside   = "1a2b3c02" // at the same place; its card was changed in the night
 	fellOff  = "1a2b3c03" // silent for three days
 	weak     = "1a2b3c04" // its battery is nearly empty
 	nowhere  = "1a2b3c05" // does not tell where it is
 	longGone = "1a2b3c06" // its one image is older than the usual range
 )
 
-// midnight is that of the last night that is over where the longitude is 0.
-func midnight(now time.Time) time.Time { return now.UTC().Add(-6 * time.Hour).Truncate(24 * time.Hour) }
+// noonAt is the longitude where it is noon by the sun's mean time, within some minutes.
+func noonAt(now time.Time) float64 {
+	now = now.UTC()
+	return 0.98 * 15 * (12 - float64(now.Hour()) - float64(now.Minute())/60) // not quite to the date line
+}
 
-// fillField uploads what devices in the field took until a moment ago. All stand near the longitude 0, so that night is from
-// 18 to 6 o'clock UTC; at midnight the number of insects rises from 5 to 17 on the device catches.
+// midnight is that of the last night that is over where it is noon now.
+func midnight(now time.Time) time.Time { return now.UTC().Add(-12 * time.Hour) }
+
+// fillField uploads what devices in the field took until a moment ago. All stand near the longitude where it is noon, so that
+// the last night is long over whenever the test runs; at its midnight the number of insects rises from 5 to 17 on the device
+// catches, and the card of the device beside is changed.
 func fillField(t testing.TB, s *stack.Stack) {
 	t.Helper()
 	c := client(t, s)
 	now := time.Now().UTC().Truncate(time.Hour)
+	lng := noonAt(time.Now())
 	before := func(count, later int) func(time.Time) int {
 		return func(at time.Time) int {
 			if at.Before(midnight(time.Now())) {
@@ -61,12 +69,12 @@ func fillField(t testing.TB, s *stack.Stack) {
 		lat, lng, bat *float64
 		insects       func(time.Time) int
 	}{
-		{catches, 47 * time.Hour, 0, time.Hour, f(51.4780), f(0.0), f(88), before(5, 17)},
-		{beside, 47 * time.Hour, 0, time.Hour, f(51.4780), f(0.0), f(74), before(8, 8)},
-		{fellOff, 140 * time.Hour, 76 * time.Hour, 4 * time.Hour, f(51.4810), f(0.0100), f(60), before(31, 31)},
-		{weak, 20 * time.Hour, 0, 2 * time.Hour, f(51.4760), f(-0.0120), f(9), before(1, 1)},
+		{catches, 47 * time.Hour, 0, time.Hour, f(51.4780), f(lng), f(88), before(5, 17)},
+		{beside, 47 * time.Hour, 0, time.Hour, f(51.4780), f(lng), f(74), before(28, 8)},
+		{fellOff, 140 * time.Hour, 76 * time.Hour, 4 * time.Hour, f(51.4810), f(lng + 0.0100), f(60), before(31, 31)},
+		{weak, 20 * time.Hour, 0, 2 * time.Hour, f(51.4760), f(lng - 0.0120), f(9), before(1, 1)},
 		{nowhere, 20 * time.Hour, 0, 2 * time.Hour, nil, nil, nil, nil},
-		{longGone, 1200 * time.Hour, 1200 * time.Hour, time.Hour, f(51.4790), f(0.0050), f(50), nil},
+		{longGone, 1200 * time.Hour, 1200 * time.Hour, time.Hour, f(51.4790), f(lng + 0.0050), f(50), nil},
 	} {
 		for ago := d.from; ago >= d.to; ago -= d.every {
 			at := now.Add(-ago)

@@ -55,7 +55,7 @@ describe('how full a trap is', () => {
     expect(fillOf(points(7))).toMatchObject({ insects: 7, total: null })
     expect(fillOf(points(null))).toBeNull()
   })
-  it('has a line from five images on', () => expect(fillOf(points(1, 2, 3, 4, 5))?.line).toEqual([1, 2, 3, 4, 5]))
+  it('has a line from five images on', () => expect(fillOf(points(1, 2, null, 3, 4, 5))?.line).toEqual([[hour(0), 1], [hour(1), 2], [hour(3), 3], [hour(4), 4], [hour(5), 5]]))
 })
 
 it('points of the last days are taken image by image, and none from before the range', () => {

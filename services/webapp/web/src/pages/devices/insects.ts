@@ -121,8 +121,8 @@ export interface Fill {
   at: number // when that was
   /** How many came in the range; null of a single image. */
   total: Catch | null
-  /** The number along the range, at most some hundreds; none of a few images. */
-  line: number[]
+  /** Times and numbers along the range, at most some hundreds; none of a few images. */
+  line: [number, number][]
 }
 
 /** Images that make a line. */
@@ -132,6 +132,6 @@ const LINE = 5
 export function fillOf(p: Points): Fill | null {
   const i = p.insects.findLastIndex((n) => n !== null)
   if (i < 0) return null
-  const line = p.insects.filter((n) => n !== null)
+  const line = p.insects.flatMap((n, i): [number, number][] => (n === null ? [] : [[p.time[i] as number, n]]))
   return { insects: p.insects[i] as number, at: p.time[i] as number, total: catchOf(p), line: line.length < LINE ? [] : line }
 }

@@ -82,7 +82,7 @@ function Fullest({ rows, counted }: { rows: readonly Row[]; counted: boolean }) 
     <section aria-labelledby="fullest">
       <h2 id="fullest">Fullest traps</h2>
       {!counted && <p class="muted">…</p>}
-      {counted && full.length === 0 && <p class="muted">No insect was found in this range.</p>}
+      {counted && full.length === 0 && <p class="muted">{rows.every((r) => r.state.images === 0) ? 'No images in this range.' : 'No insect was found in this range.'}</p>}
       {full.length > 0 && (
         <>
           <p class="muted">Insects on the last annotated image; in brackets, how many of them came in the range, on this card</p>

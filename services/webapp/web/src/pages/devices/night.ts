@@ -24,13 +24,13 @@ const USUAL_END = 6 * 3600
  */
 export function nightBefore(at: number, position: Position | null, offset: number): Night {
   const ahead = position === null ? offset : (position.lng / 360) * DAY // of the sun's mean time
-  const span = position && sunless(at, position)
+  const span = position && fromSunset(at, position)
   const [start, end] = span ?? usual(at, ahead)
   // the evening is the day at the middle of the night, half a day earlier
   return { span: [start, end], bySun: span !== null, evening: dayOf((start + end) / 2 + ahead - DAY / 2) }
 }
 
-function sunless(at: number, { lat, lng }: Position): Span | null {
+function fromSunset(at: number, { lat, lng }: Position): Span | null {
   const [ups, downs] = [[] as number[], [] as number[]]
   for (let day = -2; day <= 1; day++) {
     const { sunrise, sunset } = getTimes(new Date((at + day * DAY) * 1000), lat, lng)

@@ -19,9 +19,11 @@ export interface Row {
   newest: number
   /** The last image of the range. */
   last: number | null
-  /** Whether the newest image lies in the range, or the range reaches until now: else what it tells belongs to another time. */
+  /** Whether the newest image lies in the range, or is of a device in use now: else what it tells belongs to another time. */
   current: boolean
   temperatures: Span | null
+  /** The newest temperature, or the highest one of a range that is over. */
+  warmth: number | null
   fill: Fill | null
   night: Night
   caught: Catch | Unknown | null
@@ -37,7 +39,7 @@ const columns: Record<string, (r: Row) => Sortable> = {
   gaps: (r) => r.gaps?.n,
   delay: (r) => (r.current ? r.state.upload_delay : null),
   battery: (r) => (r.current ? r.state.battery : null),
-  temperature: (r) => (r.current ? r.state.temperature : r.temperatures?.[1]),
+  temperature: (r) => r.warmth,
   insects: (r) => r.fill?.insects,
   caught: (r) => r.fill?.total?.caught,
   night: (r) => known(r.caught)?.caught,
@@ -60,18 +62,22 @@ export function rowsOf(scope: Scope, chosen: readonly string[], points: AllPoint
       const position = typeof at === 'string' ? null : at
       const night = nightBefore(Math.min(now, scope.end), position, offset)
       const newest = parseTime(state.last_datetime)
+      const condition = conditionOf(state, scope.end, now)
       const inside = newest >= scope.start && newest < scope.end
+      const current = inside || (!over && condition.kind !== 'away')
       const fine = points?.fine.get(state.device) ?? NO_POINTS
       const all = points && joined(points.coarse.get(state.device) ?? NO_POINTS, fine, scope.start, points.fineFrom)
+      const temperatures = all && temperaturesOf(all)
       return {
         state,
-        condition: conditionOf(state, scope.end, now),
+        condition,
         gaps: gapsOf(state),
         position,
         newest,
         last: inside ? newest : (all?.time.at(-1) ?? null),
-        current: inside || !over,
-        temperatures: all && temperaturesOf(all),
+        current,
+        temperatures,
+        warmth: over ? (temperatures?.[1] ?? null) : current ? state.temperature : null,
         fill: all && fillOf(all),
         night,
         caught: points && caughtIn(fine, night.span),

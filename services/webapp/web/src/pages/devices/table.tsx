@@ -11,6 +11,7 @@ import { Link } from '../../ui/link'
 import { SortHead } from '../../ui/sort-head'
 import { When } from '../../ui/when'
 import { barsOf, kindNames } from './condition'
+import type { Fill } from './insects'
 import { imagesOf, nightOf } from './links'
 import { Mark } from './mark'
 import { Changed } from './morning'
@@ -18,13 +19,13 @@ import type { Row } from './row'
 import { METHOD, reckoning, showTemperatures, signed, whyUnknown } from './words'
 
 /** Columns: what they are sorted by, their names, classes, and what is said of them. */
-const headsOf = (over: boolean): readonly [string, string, string, string][] => [
+const headsOf = (over: boolean): readonly (readonly [string, string, string, string])[] => [
   ['device', 'Device', '', ''],
   ['state', 'Condition', '', over ? 'Of the range, which is over' : 'Now, whatever the range; gaps are of the range'],
   ['last', 'Last image', '', over ? 'Of the range' : ''],
   ['images', 'Images per day', '', 'In the range'],
   ['gaps', 'Gaps', 'number', 'In the range: how often two images in a row or more are missing'],
-  ['delay', 'Upload delay', 'number', 'From the taking of the newest image to its arrival'],
+  ...(over ? [] : [['delay', 'Upload delay', 'number', 'From the taking of the newest image to its arrival'] as const]),
   ['battery', 'Battery', 'number', 'Of the newest images'],
   ['temperature', over ? 'Temperature' : 'Climate', 'number', over ? 'In the range' : 'Of the newest images'],
   ['insects', 'Insects', 'number', 'On the last annotated image of the range'],
@@ -70,7 +71,7 @@ export function DeviceTable(props: { rows: readonly Row[]; scope: Scope; now: nu
 
 const measured = (v: number | null, unit: string, digits = 0) => (v === null ? '–' : `${v.toFixed(digits)} ${unit}`)
 
-const ELSEWHEN = 'Known of the newest image alone, which is not of this range'
+const ELSEWHEN = 'Known of the newest image alone, which is of another time'
 
 function Device({ row, now, over }: { row: Row; now: number; over: boolean }) {
   const view = useView()
@@ -103,9 +104,11 @@ function Device({ row, now, over }: { row: Row; now: number; over: boolean }) {
         {gaps === null ? '–' : gaps.atLeast ? <span title="The images are too few to tell how many are missing">≥ {gaps.n}</span> : gaps.n}
         {gaps !== null && gaps.longest > 0 && <span class="muted">longest {showDuration(gaps.longest)}</span>}
       </Cell>
-      <Cell name="Upload delay" class="number">
-        {!row.current ? <span title={ELSEWHEN}>–</span> : d.clock_ahead > 0 ? `clock ${showDuration(d.clock_ahead)} ahead` : showDuration(d.upload_delay)}
-      </Cell>
+      {!over && (
+        <Cell name="Upload delay" class="number">
+          {!row.current ? <span title={ELSEWHEN}>–</span> : d.clock_ahead > 0 ? `clock ${showDuration(d.clock_ahead)} ahead` : showDuration(d.upload_delay)}
+        </Cell>
+      )}
       <Cell name="Battery" class="number">
         {row.current ? measured(d.battery, '%') : <span title={ELSEWHEN}>–</span>}
       </Cell>
@@ -115,8 +118,8 @@ function Device({ row, now, over }: { row: Row; now: number; over: boolean }) {
         </Cell>
       ) : (
         <Cell name="Climate" class="number">
-          {measured(d.temperature, '°C', 1)}
-          <span class="muted">{measured(d.humidity, '% RH')}</span>
+          {row.current ? measured(d.temperature, '°C', 1) : <span title={ELSEWHEN}>–</span>}
+          {row.current && <span class="muted">{measured(d.humidity, '% RH')}</span>}
         </Cell>
       )}
       <Cell name="Insects" class="number">
@@ -124,7 +127,7 @@ function Device({ row, now, over }: { row: Row; now: number; over: boolean }) {
           '–'
         ) : (
           <span class="filled">
-            <Line values={fill.line} />
+            <Line of={fill.line} />
             <strong>{fill.insects.toLocaleString('en')}</strong>
           </span>
         )}
@@ -225,10 +228,11 @@ function DayBars({ device: d, open, ended }: { device: DeviceState; open: boolea
   )
 }
 
-function Line({ values }: { values: readonly number[] }) {
-  if (values.length < 2) return null
-  const most = Math.max(1, ...values)
-  const points = values.map((v, i) => `${((i / (values.length - 1)) * 48).toFixed(1)},${(17 - (v / most) * 16).toFixed(1)}`)
+function Line({ of }: { of: Fill['line'] }) {
+  const [first, last] = [of[0], of.at(-1)]
+  if (!first || !last) return null
+  const most = Math.max(1, ...of.map(([, n]) => n))
+  const points = of.map(([t, n]) => `${(((t - first[0]) / (last[0] - first[0])) * 48).toFixed(1)},${(17 - (n / most) * 16).toFixed(1)}`)
   return (
     <svg class="line" viewBox="0 0 48 18" aria-hidden="true">
       <polyline points={points.join(' ')} />
