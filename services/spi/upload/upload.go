@@ -208,7 +208,7 @@ func (r *run) run(ctx context.Context, paths []string) error {
 			r.roots = append(r.roots, root)
 		}
 	}
-	paths = append(folders, files...)
+	paths = slices.Concat(folders, files)
 	path := r.options.Journal
 	if path == "" {
 		var err error
