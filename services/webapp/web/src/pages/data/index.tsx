@@ -5,6 +5,7 @@ import { newest } from '../../api/annotations'
 import { api, ApiError, isAbort } from '../../api/http'
 import type { Annotation, Image } from '../../api/types'
 import { lightOf } from '../../lib/light'
+import { showPosition } from '../../lib/position'
 import { useStore } from '../../lib/store'
 import { count, DAY, parseTime, showTime, wireTime, zoneName, type Zone } from '../../lib/time'
 import { zone } from '../../state/prefs'
@@ -42,14 +43,16 @@ async function load(b: Block, signal: AbortSignal): Promise<Row[]> {
 const number = (v: number | null, digits: number) => (v === null ? '' : v.toFixed(digits))
 const measured = (v: number | null, least: number) => (v === null || v < least ? '' : v.toFixed(1))
 
-const columns: readonly [string, string, (r: Row, zone: Zone) => string][] = [
+const positionHint = (r: Row) => showPosition(r.lat, r.lng).title
+
+const columns: readonly [string, string, (r: Row, zone: Zone) => string, ((r: Row) => string | undefined)?][] = [
   ['Temp. (°C)', 'number', (r) => measured(r.temp, -300)],
   ['Hum. (%)', 'number', (r) => measured(r.hum, 0)],
   ['Light', 'number', (r) => number(lightOf(r), 1)],
   ['Insects', 'number', (r) => (r.insects === null ? '' : String(r.insects))],
   ['Battery (%)', 'number', (r) => number(r.bat, 0)],
-  ['Latitude', 'number', (r) => number(r.lat, 5)],
-  ['Longitude', 'number', (r) => number(r.lng, 5)],
+  ['Latitude', 'number', (r) => showPosition(r.lat, r.lng).lat, positionHint],
+  ['Longitude', 'number', (r) => showPosition(r.lat, r.lng).lng, positionHint],
   ['Version', '', (r) => r.device_version ?? ''],
   ['Size', '', (r) => `${r.width} × ${r.height}`],
   ['Uploader', '', (r) => r.api_user ?? ''],
@@ -175,8 +178,8 @@ function Table({ blocks, total }: { blocks: readonly Block[]; total: number }) {
                             {showTime(parseTime(row.datetime), inZone)}
                           </a>
                         </td>
-                        {columns.map(([title, kind, value]) => (
-                          <td key={title} class={kind}>
+                        {columns.map(([title, kind, value, hint]) => (
+                          <td key={title} class={kind} title={hint?.(row)}>
                             {value(row, inZone)}
                           </td>
                         ))}

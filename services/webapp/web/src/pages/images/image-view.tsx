@@ -5,6 +5,7 @@ import { ApiError, isAbort } from '../../api/http'
 import { getImage } from '../../api/pictures'
 import type { Image } from '../../api/types'
 import { lightOf } from '../../lib/light'
+import { showPosition } from '../../lib/position'
 import { useStore } from '../../lib/store'
 import { DAY, parseTime, showTime, zoneName } from '../../lib/time'
 import type { Span } from '../../lib/window'
@@ -253,12 +254,13 @@ function Neighbour({ image, label, onOpen }: { image: Image | null; label: strin
 function Metadata({ image, found, known }: { image: Image; found: Found | null; known: boolean }) {
   const number = (v: number | null, unit: string, digits = 1) => (v === null ? '–' : `${v.toFixed(digits)} ${unit}`)
   const light = lightOf(image)
-  const rows: [string, string][] = [
+  const position = showPosition(image.lat, image.lng, image.alt)
+  const rows: [string, string, string?][] = [
     ['Temperature', image.temp !== null && image.temp < -300 ? 'sensor failed' : number(image.temp, '°C')],
     ['Humidity', image.hum !== null && image.hum < 0 ? 'sensor failed' : number(image.hum, '%')],
     ['Light', light === null ? '–' : light.toPrecision(3)],
     ['Insects', found ? String(found.outlines.length) : known ? 'not looked at yet' : '…'],
-    ['Position', image.lat === null || image.lng === null ? '–' : `${image.lat.toFixed(5)}, ${image.lng.toFixed(5)}${image.alt === null ? '' : `, ${image.alt.toFixed(0)} m`}`],
+    ['Position', position.text, position.title],
     ['Battery', image.bat === null ? '–' : `${image.bat.toFixed(0)} %`],
     ['Uploader', image.api_user ?? '–'],
     ['Size', `${image.width} × ${image.height}`],
@@ -278,10 +280,10 @@ function Metadata({ image, found, known }: { image: Image; found: Found | null; 
           <CopyButton what="name" text={imageName({ device: image.device, time: parseTime(image.datetime) })} />
         </dd>
       </div>
-      {rows.map(([title, value]) => (
+      {rows.map(([title, value, hint]) => (
         <div key={title}>
           <dt>{title}</dt>
-          <dd>{value}</dd>
+          <dd title={hint}>{value}</dd>
         </div>
       ))}
     </dl>
