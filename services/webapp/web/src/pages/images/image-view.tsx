@@ -255,7 +255,7 @@ function Metadata({ image, found, known }: { image: Image; found: Found | null; 
   const number = (v: number | null, unit: string, digits = 1) => (v === null ? '–' : `${v.toFixed(digits)} ${unit}`)
   const light = lightOf(image)
   const position = showPosition(image.lat, image.lng, image.alt)
-  const rows: [string, string, string?][] = [
+  const rows: [string, string, (string | undefined)?][] = [
     ['Temperature', image.temp !== null && image.temp < -300 ? 'sensor failed' : number(image.temp, '°C')],
     ['Humidity', image.hum !== null && image.hum < 0 ? 'sensor failed' : number(image.hum, '%')],
     ['Light', light === null ? '–' : light.toPrecision(3)],
