@@ -63,4 +63,4 @@ it.each<[[number, number], string]>([
   [[3, 8.25], '3.0 to 8.3 °C'],
   [[-2.1, 4], '−2.1 to 4.0 °C'],
   [[4, 4.01], '4.0 °C'],
-])('temperatures %j are %s', (span, text) => expect(showTemperatures(span)).toBe(text))
+])('temperatures %j are %s', (span, text) => expect(showTemperatures(span)).toBe(text.replace(' °', '\u00a0°')))

@@ -36,7 +36,7 @@ export function notCounted(rows: readonly Row[]): string {
 /** -2.1 to 8 °C, or one value. */
 export function showTemperatures([least, most]: Span): string {
   const [a, b] = [least, most].map((t) => t.toFixed(1).replace('-', '−'))
-  return a === b ? `${a} °C` : `${a} to ${b} °C`
+  return a === b ? `${a}\u00a0°C` : `${a} to ${b}\u00a0°C`
 }
 
 /** One line for each device: what it caught in the range and in the last night. Numbers, names and times need no quotes. */
