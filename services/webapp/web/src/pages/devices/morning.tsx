@@ -132,14 +132,15 @@ function Amount({ of, most, text, title }: { of: number; most: number; text: str
   )
 }
 
-/** When the card was changed last. */
+/** When the card was changed last: the image that shows the new one first. */
 export function Changed({ caught }: { caught: Catch }) {
   const inZone = useStore(zone)
-  const at = changesOf(caught).at(-1)
-  if (at === undefined) return null
+  const change = changesOf(caught).at(-1)
+  if (!change) return null
+  const [before, at] = change
   const text = showTime(at, inZone, false)
   return (
-    <span class="muted changed" title={`A new card is seen first on the image of ${text} ${zoneName(inZone, at)}`}>
+    <span class="muted changed" title={`Between ${showTime(before, inZone, false)} and ${text} ${zoneName(inZone, at)}`}>
       card changed <time dateTime={new Date(at * 1000).toISOString()}>{`${shortDay(text)} ${text.slice(11)}`}</time>
     </span>
   )

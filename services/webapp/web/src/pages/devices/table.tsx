@@ -155,7 +155,7 @@ function Device({ row, now, over }: { row: Row; now: number; over: boolean }) {
             <Changed caught={caught} />
           </>
         )}
-        {row.nightTemperatures && <span class="muted">{showTemperatures(row.nightTemperatures)}</span>}
+        {row.nightTemperatures && <span class="muted">{showTemperatures(row.nightTemperatures, 0)}</span>}
       </Cell>
     </tr>
   )

@@ -17,8 +17,8 @@ export function reckoning(c: Catch, zone: Zone): string {
 
 export const METHOD = 'Insects on the last annotated image, less those on the first one; card by card where the card was changed, which is where two images in a row show half of the insects or fewer.'
 
-/** Times at which the card was changed: those of the new cards' first images. */
-export const changesOf = (c: Catch): number[] => c.cards.slice(1).map((k) => k.from)
+/** Between which images the card was changed. */
+export const changesOf = (c: Catch): Span[] => c.cards.slice(1).map((k, i) => [c.cards[i]?.to ?? k.from, k.from])
 
 export const whyUnknown: Record<Unknown, string> = {
   'no images': 'no images',
@@ -33,9 +33,9 @@ export function notCounted(rows: readonly Row[]): string {
   return sum === 0 ? '' : `${count(sum, 'trap')} not counted: ${reasons.flatMap(([n, why]) => (n > 0 ? [`${why} (${n})`] : [])).join(', ')}`
 }
 
-/** -2.1 to 8 °C, or one value. */
-export function showTemperatures([least, most]: Span): string {
-  const [a, b] = [least, most].map((t) => t.toFixed(1).replace('-', '−'))
+/** -2.1 to 8.0 °C, or one value. */
+export function showTemperatures([least, most]: Span, digits = 1): string {
+  const [a, b] = [least, most].map((t) => t.toFixed(digits).replace('-', '−'))
   return a === b ? `${a}\u00a0°C` : `${a} to ${b}\u00a0°C`
 }
 
@@ -48,7 +48,7 @@ export function caughtCSV(rows: readonly Row[]): string {
     const night = known(r.caught)
     return [
       r.state.device, r.state.images, time(total?.cards[0]?.from), time(total?.cards.at(-1)?.to), number(total?.cards[0]?.first), number(total?.cards.at(-1)?.last),
-      total ? changesOf(total).map(wireTime).join(' ') : '', number(total?.caught), number(r.temperatures?.[0]), number(r.temperatures?.[1]),
+      total ? changesOf(total).map(([, to]) => wireTime(to)).join(' ') : '', number(total?.caught), number(r.temperatures?.[0]), number(r.temperatures?.[1]),
       time(r.night.span[0]), time(r.night.span[1]), number(night?.caught), number(r.nightTemperatures?.[0]), number(r.nightTemperatures?.[1]),
     ].join(',')
   })
