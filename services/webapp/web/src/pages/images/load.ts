@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { ApiError, isAbort } from '../../api/http'
 import { getSeries, MAX_WIDTH, type DeviceSeries, type Variable } from '../../api/series'
+import { pause } from '../../lib/pause'
 import { useStore } from '../../lib/store'
 import { isWhole, type Span } from '../../lib/window'
 import { refreshes } from '../../state/scope'
@@ -33,12 +34,14 @@ export function useSeries(range: Span, devices: readonly string[], zoom: Span | 
   const refreshed = useStore(refreshes)
   const known = width > 0
   const widest = useRef(0)
+  const failures = useRef(0)
   widest.current = Math.max(widest.current, width)
   const names = devices.join(',')
 
   useEffect(() => {
     if (!known) return
     const mine = new AbortController()
+    let again = 0
     setLoading(true)
     getSeries({ start: range[0], end: range[1], devices: names ? names.split(',') : [], variables: VARIABLES, width: widest.current }, mine.signal).then(
       (series) => {
@@ -46,14 +49,20 @@ export function useSeries(range: Span, devices: readonly string[], zoom: Span | 
         setDetail(null)
         setError(null)
         setLoading(false)
+        failures.current = 0
       },
       (e: unknown) => {
         if (isAbort(e)) return
         setError(e instanceof ApiError ? e : new Error(String(e)))
         setLoading(false)
+        // a server that has many days to work out gets further with each request
+        if (e instanceof ApiError && (e.status === 503 || e.status === 429)) again = window.setTimeout(() => setTries((n) => n + 1), pause(++failures.current, e.retryAfter))
       },
     )
-    return () => mine.abort()
+    return () => {
+      clearTimeout(again)
+      mine.abort()
+    }
   }, [range[0], range[1], names, known, refreshed, tries])
 
   useEffect(() => {
