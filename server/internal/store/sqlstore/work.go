@@ -719,7 +719,7 @@ func (s *Store) AddFailure(ctx context.Context, f store.Failure, maxFailures int
 // giveBack lets an image that its worker has not tried wait again. A suspect is none any more: leased alone again and again, one
 // that the object store does not serve would look like a store that serves nothing.
 func (s *Store) giveBack(ctx context.Context, tx *sql.Tx, f *store.Failure, image, algorithm int64, state int, holder, leaseTime sql.Null[int64]) error {
-	if state != leased && state != leasedAlone {
+	if state == waiting || state == failed {
 		return nil
 	}
 	ends, err := s.endsLease(ctx, tx, f, holder, leaseTime)

@@ -41,6 +41,7 @@ func RunWork(t *testing.T, open func(t *testing.T) store.Store) {
 		{"WhatMayHaveEndedItsWorkerIsLeasedAloneAndFails", testSuspects},
 		{"WhatEndedAnOldVersionsWorkerFailsToo", testSuspectsOfAnOldVersion},
 		{"ASuspectThatIsAnsweredForIsNoneAnyMore", testAnswersOfSuspects},
+		{"ASuspectThatIsGivenBackLateIsNoneAnyMore", testLateGivingBack},
 		{"AnImageIsEnteredByItsUpload", testUploads},
 		{"OldAnnotationsCount", testOldAnnotations},
 		{"AnAnnotationEndsTheWorkLeasedOrNot", testAnnotatedUnleased},

@@ -317,6 +317,29 @@ func testAnswersOfSuspects(t *testing.T, s store.Store) {
 	sound(t, s)
 }
 
+// testLateGivingBack lets a worker that slept beyond its lease give back what it had not begun: it was not ended either.
+func testLateGivingBack(t *testing.T, s store.Store) {
+	w := worker(t, s)
+	images := someImages(t, s, "aaaaaaaa", 2)
+	equal(t, lease(t, s, request(w, version1)), reversed(images))
+	r := request(w, version1)
+	r.Now, r.Until, r.Suspect = r.Until, r.Until.Add(time.Hour), true
+	got, err := s.LeaseImages(background(t), r) // the lease of both is found to have ended
+	must(t, err)
+	equal(t, got, images[1:])
+	back := failure(images[0], version1, "uid")
+	back.GivenBack = true
+	equal(t, fail(t, s, back).Failures, 0)
+	got, err = s.LeaseImages(background(t), r)
+	must(t, err)
+	equal(t, len(got), 0)
+	r.Suspect = false
+	got, err = s.LeaseImages(background(t), r)
+	must(t, err)
+	equal(t, got, images[:1])
+	sound(t, s)
+}
+
 func testUploads(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	before := someImages(t, s, "aaaaaaaa", 2)
