@@ -22,6 +22,9 @@ import (
 //
 // A column is a byte 0 where all of its values are missing, or a byte 1 and n uvarints: 0 for a missing value, else 1 more than
 // the zigzag-coded difference to the value before that is not missing.
+//
+// With another format comes a migration that empties device_days: who reads summaries alone does not see the format, and would
+// take days for worked out that [Store.Points] has to read anew.
 const dayFormat = 2
 
 const (

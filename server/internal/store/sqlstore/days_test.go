@@ -137,3 +137,40 @@ func TestDaysThatCannotBeReadAreReadAnew(t *testing.T) {
 		})
 	}
 }
+
+// TestDaysOfAnEarlierFormAreWorkedOutAnew upgrades a server that kept days in the form 1.
+func TestDaysOfAnEarlierFormAreWorkedOutAnew(t *testing.T) {
+	for name, open := range implementations {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			storetest.Put(t, s, storetest.Image("5c173ff2", spiTime("2020-06-20")))
+			workOut := func(most int64) error {
+				return s.WorkOut(t.Context(), "5c173ff2", spiTime("2020-06-20"), spiTime("2020-06-21"), store.NewEffort(most, 0))
+			}
+			if err := workOut(1); err != nil {
+				t.Fatal(err)
+			}
+			db, version := s.DB(), 6
+			if w, ok := s.Pools()["write"]; ok {
+				db, version = w, 5
+			}
+			mustExec(t, db, "UPDATE device_days SET points = x'0100'")
+			mustExec(t, db, "DELETE FROM goose_db_version WHERE version_id >= ?", version)
+			for range 2 { // the second time as after a kill
+				if err := s.Migrate(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := workOut(0); err == nil || spi.CodeOf(err) != spi.CodeUnavailable {
+				t.Errorf("a day in the form 1 passes for worked out: %v", err)
+			}
+			if err := workOut(1); err != nil {
+				t.Fatal(err)
+			}
+			var form string
+			if err := s.DB().QueryRow("SELECT HEX(points) FROM device_days").Scan(&form); err != nil || !strings.HasPrefix(form, "02") {
+				t.Errorf("kept as %s: %v", form, err)
+			}
+		})
+	}
+}
