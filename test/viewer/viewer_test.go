@@ -7,6 +7,7 @@ import (
 	"image/color"
 	"image/png"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -264,14 +265,20 @@ func TestTheTableOfTheScopeIsDownloaded(t *testing.T) {
 	annotate(t, c, images[2], square(10, 10, 20))
 	b := open(t, s, desktop)
 	b.logIn("/data?"+juneRange, stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelector('a[href^="/data.csv?"]') !== null`)
 	text := run(b, chromedp.Evaluate[string](`fetch('/data.csv.gz?start=2022-06-01&end=2022-06-02').then((r) => new Response(r.body.pipeThrough(new DecompressionStream('gzip'))).text())`, chromedp.EvalAwaitPromise))
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if len(lines) != 5 {
 		t.Fatalf("%d lines:\n%s", len(lines), text)
 	}
 	want := fmt.Sprintf("%d,%s,%s,", images[2].ID, device, spi.FormatDatetime(images[2].Datetime.Time, spi.DateV2))
-	if !strings.HasPrefix(lines[3], want) || strings.Split(lines[3], ",")[6] != "1" || strings.Split(lines[2], ",")[6] != "" {
+	column := slices.Index(strings.Split(lines[0], ","), "n_insects")
+	if !strings.HasPrefix(lines[3], want) || strings.Split(lines[3], ",")[column] != "1" || strings.Split(lines[2], ",")[column] != "" {
 		t.Errorf("lines %q and %q, want %s... with 1 insect, and one without", lines[3], lines[2], want)
+	}
+	plain := run(b, chromedp.Evaluate[string](`fetch(document.querySelector('a[href^="/data.csv?"]').href).then((r) => r.text())`, chromedp.EvalAwaitPromise))
+	if first, _, _ := strings.Cut(plain, "\n"); first != lines[0] {
+		t.Errorf("the plain table begins with %q, want %q", first, lines[0])
 	}
 }
 

@@ -10,6 +10,6 @@ export default defineConfig({
   },
   server: {
     // `npm run dev` beside a local server: sessions and data come from its viewer
-    proxy: Object.fromEntries(['/api', '/session', '/data.csv.gz'].map((path) => [path, 'http://127.0.0.1:8081'])),
+    proxy: Object.fromEntries(['/api', '/session', '/data.csv.gz', '/data.csv'].map((path) => [path, 'http://127.0.0.1:8081'])),
   },
 })
