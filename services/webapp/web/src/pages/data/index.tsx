@@ -71,12 +71,14 @@ export default function DataPage() {
         <span class="muted">{scope && count(total, 'row')}</span>
         <span class="grow" />
         {query && total > 0 && (
-          <a class="button" href={`/data.csv?${query}`} download title="For spreadsheets">
-            <Icon name="download" /> data.csv
-          </a>
-          <a class="button primary" href={`/data.csv.gz?${query}`} download title="Compressed: for R and Python, and for many rows">
-            <Icon name="download" /> data.csv.gz
-          </a>
+          <>
+            <a class="button" href={`/data.csv?${query}`} download title="For spreadsheets">
+              <Icon name="download" /> data.csv
+            </a>
+            <a class="button primary" href={`/data.csv.gz?${query}`} download title="Compressed: for R and Python, and for many rows">
+              <Icon name="download" /> data.csv.gz
+            </a>
+          </>
         )}
       </PageHead>
       {!scope && <Busy what="Loading…" />}
