@@ -45,7 +45,7 @@ const (
 	askForNews = time.Second
 	// keepDays is how often the days are worked out that changed and that nobody asked for.
 	keepDays = 10 * time.Minute
-	// The newest days are worked out first, since they are what most viewers ask for, and the last of all those older than a year.
+	// The newest days are worked out first, since they are what most viewers ask for, and those older than a year last.
 	newestDays = 31
 	newerDays  = 366
 )
