@@ -346,23 +346,29 @@ func (o *outgoing) Close() error {
 	return o.file.Close()
 }
 
-// rootOf is the folder of a path that is uploaded, without links.
+// rootOf is a path that is uploaded, without links, but where a file is one itself.
 func rootOf(path string, info fs.FileInfo) (string, error) {
-	if !info.IsDir() {
-		path = filepath.Dir(path)
-	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	return filepath.EvalSymlinks(path)
+	if info.IsDir() {
+		return filepath.EvalSymlinks(path)
+	}
+	return inRealFolder(path)
+}
+
+// inRealFolder is the path of a file without links in its folder's.
+func inRealFolder(path string) (string, error) {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	return filepath.Join(dir, filepath.Base(path)), err
 }
 
 // behindLink says whether a file was found through a link inside the folders that are uploaded.
 func (r *run) behindLink(path string) bool {
-	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	file, err := inRealFolder(path)
 	return err != nil || !slices.ContainsFunc(r.roots, func(root string) bool {
-		below, err := filepath.Rel(root, dir)
+		below, err := filepath.Rel(root, file)
 		return err == nil && filepath.IsLocal(below)
 	})
 }
@@ -370,12 +376,12 @@ func (r *run) behindLink(path string) bool {
 // timeStep is a little more than the coarsest step of a file's time, FAT's 2 seconds.
 const timeStep = 2200 * time.Millisecond
 
-// asRead says whether a file holds what was read of it. Its identity, size and time tell, but for a file that was written
-// just before: another write within the same step of time does not show, and so the file is read again after the step.
+// asRead says whether a file holds what was read of it, by reading it again: a copy may bring other bytes with the same size
+// and time. Later writes show in its time, but for a file that was written just before: another write within the same step of
+// time does not, and so that one is read after the step.
 func (r *run) asRead(j *job) (bool, error) {
 	written := j.info.ModTime()
-	young := j.readAt.Sub(written).Abs() < timeStep
-	if young {
+	if j.readAt.Sub(written).Abs() < timeStep {
 		if written.Before(j.readAt) {
 			written = j.readAt
 		}
@@ -388,14 +394,12 @@ func (r *run) asRead(j *job) (bool, error) {
 		return false, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	if young {
-		hash := md5.New() //nolint:gosec // see the import
-		if _, err := io.Copy(hash, readerOf(r.hard, f)); err != nil {
-			return false, err
-		}
-		if [16]byte(hash.Sum(nil)) != j.md5 {
-			return false, nil
-		}
+	hash := md5.New()                //nolint:gosec // see the import
+	if _, err := io.Copy(hash, readerOf(r.hard, f)); err != nil {
+		return false, err
+	}
+	if [16]byte(hash.Sum(nil)) != j.md5 {
+		return false, nil
 	}
 	info, err := f.Stat()
 	return err == nil && j.sameAs(info) && os.SameFile(info, j.info), err
@@ -447,7 +451,7 @@ func (r *run) deleteBatch(batch []*job) {
 	}
 	for _, j := range ready {
 		if j.there = there[idOf(j.key)]; !j.matches() {
-			r.failPath(j.path, CodeNotDeleted, "it was on the server, which does not have it any more: give the command again")
+			r.failPath(j.path, CodeNotDeleted, "it was on the server, which does not have it, or not its bytes, any more: give the command again")
 			r.tryLater(j)
 			continue
 		}
@@ -502,6 +506,10 @@ func (r *run) remove(j *job) {
 	}
 	if err == nil {
 		err = os.Remove(j.path)
+	}
+	if errors.Is(err, fs.ErrNotExist) { // somebody was faster
+		r.tally.mend(j.path)
+		return
 	}
 	if err != nil {
 		r.leave(j, "deleted", err)

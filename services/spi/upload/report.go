@@ -128,11 +128,18 @@ func (t *tally) add(change func(r *Report)) {
 	change(&t.report)
 }
 
+// failedBefore says whether a file that is watched failed, and so is counted. One that could not be deleted was uploaded: what
+// is taken again of it counts anew. It is called with the lock.
+func (t *tally) failedBefore(path string) bool {
+	f, failed := t.failures[path]
+	return failed && f.Code != CodeNotDeleted
+}
+
 // find counts a file, unless it failed before and is watched.
 func (t *tally) find(path string, bytes int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, before := t.failures[path]; !before {
+	if !t.failedBefore(path) {
 		t.report.Found++
 		t.report.FoundBytes += bytes
 	}
@@ -142,7 +149,7 @@ func (t *tally) find(path string, bytes int64) {
 func (t *tally) end(path string, bytes int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, before := t.failures[path]; !before {
+	if !t.failedBefore(path) {
 		t.settled++
 		t.bytes += bytes
 	}

@@ -541,6 +541,50 @@ func TestOnlyWhatIsVerifiedIsDeleted(t *testing.T) {
 		expect(t, "counts", []int64{r.Found, r.Uploaded, r.Deleted, r.Failed}, []int64{2, 2, 2, 0})
 		expect(t, "left", left(t, dir), []string{})
 	})
+	t.Run("other bytes of the same size and time than were read", func(t *testing.T) {
+		s, dir := newServer(t), t.TempDir()
+		card(t, dir, "5c173ff2", 1)
+		path := filepath.Join(dir, name(0))
+		old := time.Now().Add(-time.Hour)
+		if err := os.Chtimes(path, old, old); err != nil {
+			t.Fatal(err)
+		}
+		other := picture(0)
+		other[len(other)-10] ^= 1
+		s.lie = func(sum string) string { // once it was read and sent
+			put(t, path, other)
+			if err := os.Chtimes(path, old, old); err != nil {
+				t.Error(err)
+			}
+			return sum
+		}
+		r := newTrial(t, s, Options{DeleteAfterVerify: true}).mustRun(t, dir)
+		expect(t, "codes", codes(r), map[string]Code{name(0): CodeNotDeleted})
+		expect(t, "left", left(t, dir), []string{name(0)})
+	})
+	t.Run("a file that somebody else deletes first is no failure", func(t *testing.T) {
+		s, dir := newServer(t), t.TempDir()
+		card(t, dir, "5c173ff2", 2)
+		s.fault = func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/get_images/metadata" && s.uploads() > 0 { // right before it is deleted
+				_ = os.Remove(filepath.Join(dir, name(0)))
+			}
+			return false
+		}
+		r := newTrial(t, s, Options{DeleteAfterVerify: true, Workers: 1}).mustRun(t, dir)
+		expect(t, "counts", []int64{r.Uploaded, r.Deleted, r.Failed}, []int64{2, 1, 0})
+		expect(t, "left", left(t, dir), []string{})
+	})
+	t.Run("a link leads to the folder of a file that is given", func(t *testing.T) {
+		s, dir, elsewhere := newServer(t), t.TempDir(), t.TempDir()
+		card(t, elsewhere, "5c173ff2", 2)
+		if err := os.Symlink(elsewhere, filepath.Join(dir, "archive")); err != nil {
+			t.Fatal(err)
+		}
+		r := newTrial(t, s, Options{DeleteAfterVerify: true}).mustRun(t, dir, filepath.Join(elsewhere, name(0)))
+		expect(t, "codes", codes(r), map[string]Code{name(1): CodeNotDeleted})
+		expect(t, "left", left(t, elsewhere), []string{name(1)})
+	})
 	t.Run("what lies behind a linked folder is left", func(t *testing.T) {
 		s, dir, elsewhere := newServer(t), t.TempDir(), t.TempDir()
 		card(t, elsewhere, "5c173ff2", 1)

@@ -125,7 +125,7 @@ type run struct {
 	gate    *gate
 	limiter *rate.Limiter // nil: none
 	chunk   int           // bytes of a file that are read at once
-	roots   []string      // the folders of the paths, without links
+	roots   []string      // the paths, without links
 	tally   *tally
 
 	// soft ends when nothing new is to be begun, hard when everything is to end

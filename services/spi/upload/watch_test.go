@@ -145,6 +145,37 @@ func TestAWatchTriesAgainToDeleteWhatItCouldNot(t *testing.T) {
 	}
 }
 
+func TestAWatchCountsAFileAnewThatTheServerLostBeforeItWasDeleted(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	card(t, filepath.Join(dir, "card"), "5c173ff2", 1)
+	name := spitest.Name("5c173ff2", at(0))
+	var lost atomic.Bool
+	s.fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/get_images/metadata" && s.uploads() == 1 && !lost.Swap(true) {
+			s.mu.Lock()
+			delete(s.md5s, stem(name))
+			s.mu.Unlock()
+		}
+		return false
+	}
+	x := newTrial(t, s, Options{Watch: true, DeleteAfterVerify: true, StableFor: 50 * time.Millisecond, RescanEvery: 100 * time.Millisecond})
+	stop := watching(t, x, dir)
+	await(t, "the failure", func() bool { return x.failed() == 1 })
+	expect(t, "stored", s.stored(), map[string]string{})
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "card", name), old, old); err != nil { // it is taken again
+		t.Fatal(err)
+	}
+	await(t, "an empty card", func() bool {
+		entries, err := os.ReadDir(filepath.Join(dir, "card"))
+		return err == nil && len(entries) == 0
+	})
+	r := stop()
+	expect(t, "counts", []int64{r.Found, r.Uploaded, r.Deleted, r.Failed}, []int64{2, 2, 1, 0})
+	expect(t, "complete", r.Complete, true)
+	expect(t, "stored again", len(s.stored()), 1)
+}
+
 func TestAWatchedCardThatComesBackIsNoFailure(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	root := filepath.Join(dir, "card")
