@@ -70,17 +70,30 @@ func absolute(s string, _ time.Time, zone *time.Location) (Span, bool) {
 		return moment(t), true
 	}
 	for _, u := range units {
-		if t, err := time.ParseInLocation(u.layout, s, zone); err == nil {
-			return Span{t, t.AddDate(u.years, u.months, u.days)}, true
+		if t, err := time.Parse(u.layout, s); err == nil {
+			next := t.AddDate(u.years, u.months, u.days)
+			return Span{beginning(t.Year(), t.Month(), t.Day(), zone), beginning(next.Year(), next.Month(), next.Day(), zone)}, true
 		}
 	}
 	return Span{}, false
 }
 
+// beginning is when a day begins, which need not be one that the month has. Where clocks go forward at midnight, as in Chile
+// and Egypt, that is 1:00, and time.Date names an hour of the day before.
+func beginning(year int, month time.Month, day int, zone *time.Location) time.Time {
+	t := time.Date(year, month, day, 0, 0, 0, 0, zone)
+	if t.Hour() > 12 {
+		_, before := t.Zone()
+		_, after := t.Add(12 * time.Hour).Zone()
+		t = t.Add(time.Duration(after-before) * time.Second)
+	}
+	return t
+}
+
 // relative reads what does.
 func relative(s string, now time.Time, zone *time.Location) (Span, bool) {
 	midnight := func(t time.Time, days int) time.Time {
-		return time.Date(t.Year(), t.Month(), t.Day()+days, 0, 0, 0, 0, zone)
+		return beginning(t.Year(), t.Month(), t.Day()+days, zone)
 	}
 	day := func(t time.Time, days int) (Span, bool) {
 		return Span{midnight(t, days), midnight(t, days+1)}, true
@@ -123,11 +136,11 @@ func relative(s string, now time.Time, zone *time.Location) (Span, bool) {
 			monday := midnight(now, -(int(now.Weekday())+6)%7-7*back)
 			return Span{monday, midnight(monday, 7)}, true
 		case "month":
-			first := time.Date(now.Year(), now.Month()-time.Month(back), 1, 0, 0, 0, 0, zone)
-			return Span{first, first.AddDate(0, 1, 0)}, true
+			month := now.Month() - time.Month(back)
+			return Span{beginning(now.Year(), month, 1, zone), beginning(now.Year(), month+1, 1, zone)}, true
 		case "year":
-			first := time.Date(now.Year()-back, 1, 1, 0, 0, 0, 0, zone)
-			return Span{first, first.AddDate(1, 0, 0)}, true
+			year := now.Year() - back
+			return Span{beginning(year, time.January, 1, zone), beginning(year+1, time.January, 1, zone)}, true
 		}
 	}
 	if last {
@@ -167,7 +180,7 @@ func dayAndTime(s string, now time.Time, zone *time.Location) (Span, bool) {
 			continue
 		}
 		d := span.From
-		if next := time.Date(d.Year(), d.Month(), d.Day()+1, 0, 0, 0, 0, zone); !span.To.Equal(next) {
+		if next := beginning(d.Year(), d.Month(), d.Day()+1, zone); !span.To.Equal(next) {
 			return Span{}, false // not one day
 		}
 		return moment(time.Date(d.Year(), d.Month(), d.Day(), clock.Hour(), clock.Minute(), clock.Second(), 0, zone)), true

@@ -124,6 +124,31 @@ func TestDaysBeginWhereTheZoneSays(t *testing.T) {
 	}
 }
 
+func TestADayWithoutMidnightBeginsAtOne(t *testing.T) {
+	santiago, err := time.LoadLocation("America/Santiago") // 4 hours behind; 3 from 6 September 2026, 0:00, on
+	if err != nil {
+		t.Fatal(err)
+	}
+	noon := time.Date(2026, 9, 6, 12, 0, 0, 0, santiago)
+	for _, test := range []struct{ text, from, to string }{
+		{"2026-09-05", "2026-09-05 04:00:00", "2026-09-06 04:00:00"},
+		{"2026-09-06", "2026-09-06 04:00:00", "2026-09-07 03:00:00"},
+		{"today", "2026-09-06 04:00:00", "2026-09-07 03:00:00"},
+		{"yesterday", "2026-09-05 04:00:00", "2026-09-06 04:00:00"},
+		{"2026-09-06 12:00", "2026-09-06 15:00:00", "2026-09-06 15:00:00"},
+		{"2026-09", "2026-09-01 04:00:00", "2026-10-01 03:00:00"},
+		{"last month", "2026-08-01 04:00:00", "2026-09-01 04:00:00"},
+	} {
+		got, err := Parse(test.text, noon, santiago)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(Span{utc(test.from), utc(test.to)}, Span{got.From.UTC(), got.To.UTC()}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.text, diff)
+		}
+	}
+}
+
 func TestParseRefusesWhatItWouldHaveToGuess(t *testing.T) {
 	for _, text := range []string{
 		"", " ", "06/20/2026", "20/06/2026", "soon", "2026-13-01", "2026-02-30", "2026-06-20 25:00", "-3 days ago", "3 fortnights ago",
