@@ -157,7 +157,8 @@ func fieldsOf(t reflect.Type) []field {
 	return all
 }
 
-// text writes a field's value as CSV has it: as JSON would, without quotes, and nothing where it is absent.
+// text writes a field's value as CSV has it: as JSON would, without quotes, but with the digits that were measured, and
+// nothing where it is absent.
 func text(v reflect.Value) string {
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -179,7 +180,7 @@ func text(v reflect.Value) string {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		return strconv.FormatInt(v.Int(), 10)
 	case reflect.Float32, reflect.Float64:
-		return strconv.FormatFloat(v.Float(), 'f', -1, 64)
+		return spi.FormatValue(v.Float())
 	}
 	return fmt.Sprint(v.Interface())
 }

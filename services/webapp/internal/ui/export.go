@@ -192,16 +192,12 @@ func appendRow(row []string, i spi.Image, insects string) []string {
 		i.MD5, spi.FormatDatetime(i.DatetimeCreated.Time, spi.DateV2), text(i.APIVersion), text(i.APIUser))
 }
 
-// number has the digits that were measured: sensors' values are 32 bits wide, and 20.7 is what 20.700000762939453 means.
+// number writes a value that may be absent.
 func number(f *float64) string {
 	if f == nil {
 		return ""
 	}
-	bits := 64
-	if float64(float32(*f)) == *f {
-		bits = 32
-	}
-	return strconv.FormatFloat(*f, 'g', -1, bits)
+	return spi.FormatValue(*f)
 }
 
 // rounded is to a thousandth, as /v2/series has light.
