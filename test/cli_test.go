@@ -318,6 +318,9 @@ func TestTheCommandLineFromACardToItsPictures(t *testing.T) {
 	})
 }
 
+// imageOf is the image that a row is of.
+func imageOf(r row) string { return r.text("device") + " " + r.text("datetime") }
+
 func TestTheCommandLineAndWhatWasFoundOnImages(t *testing.T) {
 	t.Parallel()
 	stack.SharedEach(t, func(t *testing.T, s *stack.Stack) {
@@ -341,6 +344,11 @@ func TestTheCommandLineAndWhatWasFoundOnImages(t *testing.T) {
 		p.run("annotations", "put", p.file("bad.json", "{")).failed(1, "bad.json", "not JSON")
 		if rows := p.threeForms("annotations", "get", "--since", "2020", "-d", device); len(rows) != 4 || rows[0]["json"] != "" || rows[0]["n_objects"] != 1.0 {
 			t.Errorf("annotations: %v", rows)
+		} else {
+			same(t, "devices and times", []string{
+				device + " " + spi.FormatDatetime(noon, spi.DateV2), device + " " + spi.FormatDatetime(noon.Add(20*time.Minute), spi.DateV2),
+				device + " " + spi.FormatDatetime(noon.Add(40*time.Minute), spi.DateV2), device + " " + spi.FormatDatetime(noon.Add(40*time.Minute), spi.DateV2),
+			}, []string{imageOf(rows[0]), imageOf(rows[1]), imageOf(rows[2]), imageOf(rows[3])})
 		}
 		if rows := p.run("annotations", "get", "--since", "2020", "-d", device, "--full", "--json").rows(); rows[0].text("json") != document(names[0], algorithm) {
 			t.Errorf("the document came back as %v", rows[0]["json"])

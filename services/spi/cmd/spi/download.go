@@ -221,7 +221,7 @@ func (c downloadCmd) pictures(ctx context.Context, a *app, client *spi.Client, s
 	stop()
 
 	p := d.progress
-	fmt.Fprintf(a.out, "%d images downloaded (%s), %d were there already, %d failed\n", p.done.Load(), kitprogress.Size(p.moved.Load()), p.skipped.Load(), p.failed.Load())
+	fmt.Fprintf(a.out, "%d images downloaded (%s), %s there already, %d failed\n", p.done.Load(), kitprogress.Size(p.moved.Load()), counts(p.skipped.Load(), "was", "were"), p.failed.Load())
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}

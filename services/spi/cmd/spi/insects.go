@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -145,17 +146,76 @@ func (c annotationsGetCmd) Run(ctx context.Context, a *app) error {
 		}
 		return nil
 	}
-	part := spi.AnnotationRows
+	part, images := spi.AnnotationRows, rowImages
 	if c.Full {
-		part = spi.AnnotationDocuments
+		part, images = spi.AnnotationDocuments, documentImages
 	}
-	return showFound(a, c.outputFlags, "annotations", series, client.GetAnnotationSeries(ctx, part, series...),
-		column[spi.Annotation]{"IMAGE NO", func(r spi.Annotation) string { return strconv.FormatInt(r.ParentImageID, 10) }},
-		column[spi.Annotation]{"INSECTS", func(r spi.Annotation) string { return strconv.Itoa(r.NObjects) }},
-		column[spi.Annotation]{"ALGORITHM", func(r spi.Annotation) string { return r.AlgoName }},
-		column[spi.Annotation]{"VERSION", func(r spi.Annotation) string { return r.AlgoVersion }},
-		column[spi.Annotation]{"MADE (" + zone.String() + ")", func(r spi.Annotation) string { return shown(r.DatetimeCreated, zone) }},
+	return showFound(a, c.outputFlags, "annotations", series, annotations(ctx, client, part, images, series),
+		column[annotated]{"DEVICE", func(r annotated) string { return r.Device }},
+		column[annotated]{"TAKEN (" + zone.String() + ")", func(r annotated) string { return shown(r.Datetime, zone) }},
+		column[annotated]{"INSECTS", func(r annotated) string { return strconv.Itoa(r.NObjects) }},
+		column[annotated]{"ALGORITHM", func(r annotated) string { return r.AlgoName }},
+		column[annotated]{"VERSION", func(r annotated) string { return r.AlgoVersion }},
+		column[annotated]{"MADE (" + zone.String() + ")", func(r annotated) string { return shown(r.DatetimeCreated, zone) }},
 	)
+}
+
+// annotated is an annotation, with the image that it is of.
+type annotated struct {
+	Device   string       `json:"device"`
+	Datetime spi.Datetime `json:"datetime"`
+	spi.Annotation
+}
+
+// How many images' annotations are asked for at a time. The images' own reply waits meanwhile, which a server bears for a
+// minute only.
+const (
+	rowImages      = 1000 // some 200 kB
+	documentImages = 100  // some 2 MB
+)
+
+// annotations gives the annotations of the images inside the series, which are of one range of time, ordered by device, then
+// the image's datetime. Rows of annotations name their images by number alone, and so some images are read, then what was
+// found on them.
+func annotations(ctx context.Context, client *spi.Client, part spi.AnnotationPart, images int, series []spi.Series) iter.Seq2[annotated, error] {
+	return func(yield func(annotated, error) bool) {
+		of := make(map[int64]spi.ImageKey, images)
+		var stretches []spi.Series // the images of, a device each
+		give := func() (goOn bool) {
+			if len(of) == 0 {
+				return true
+			}
+			for row, err := range client.GetAnnotationSeries(ctx, part, stretches...) {
+				image, known := of[row.ParentImageID]
+				if err == nil && !known { // it came a moment ago
+					continue
+				}
+				if !yield(annotated{image.Device, image.Datetime, row}, err) || err != nil {
+					return false
+				}
+			}
+			clear(of)
+			stretches = stretches[:0]
+			return true
+		}
+		for image, err := range client.GetImageSeries(ctx, spi.Metadata, series...) {
+			if err != nil {
+				yield(annotated{}, err)
+				return
+			}
+			of[image.ID] = spi.ImageKey{Device: image.Device, Datetime: image.Datetime}
+			end := spi.Datetime{Time: image.Datetime.Add(time.Second)}
+			if n := len(stretches); n > 0 && stretches[n-1].Device == image.Device {
+				stretches[n-1].End = end
+			} else {
+				stretches = append(stretches, spi.Series{Device: image.Device, Start: image.Datetime, End: end})
+			}
+			if len(of) == images && !give() {
+				return
+			}
+		}
+		give()
+	}
 }
 
 // writeDocument writes an annotation's document in one line that harms no terminal.
@@ -232,7 +292,7 @@ func (c tuboidsGetCmd) download(ctx context.Context, a *app, client *spi.Client,
 	p := a.progress("downloaded", "tuboids")
 	err = c.each(ctx, a, client, p, series)
 	p.Stop()
-	fmt.Fprintf(a.out, "%d tuboids downloaded (%s), %d were there already, %d failed\n", p.done.Load(), kitprogress.Size(p.moved.Load()), p.skipped.Load(), p.failed.Load())
+	fmt.Fprintf(a.out, "%d tuboids downloaded (%s), %s there already, %d failed\n", p.done.Load(), kitprogress.Size(p.moved.Load()), counts(p.skipped.Load(), "was", "were"), p.failed.Load())
 	if err == nil && p.failed.Load() > 0 {
 		err = someFailedf(p.done.Load()+p.skipped.Load(), "%d of %d tuboids failed; the same command tries them again", p.failed.Load(), p.total.Load())
 	}

@@ -11,9 +11,12 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +26,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"github.com/sticky-pi/sticky-pi-server/services/spi/upload"
 )
 
 // quiet is an app without a terminal, whose words go to a file.
@@ -202,6 +206,104 @@ func TestTheVersionIsSaidInBothWays(t *testing.T) {
 	}
 	if !strings.HasPrefix(said[0], "spi ") || said[0] != said[1] {
 		t.Errorf("%q", said)
+	}
+}
+
+func TestMeasuredValuesInCSVHaveTheirDigits(t *testing.T) {
+	a, said := quiet(t)
+	if err := show(a, outputFlags{CSV: true}, each([]measured{{Name: "a", Value: new(float64(float32(20.7)))}})); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("name,at,value,n,yes\na,,20.7,0,false\n", said()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestOneIsSaidInTheSingular(t *testing.T) {
+	for _, test := range []struct {
+		report upload.Report
+		want   string
+	}{
+		{upload.Report{Complete: true, Found: 1, AlreadyThere: 1, Ignored: 1}, "0 of 1 images uploaded (0.0 kB), 1 was there already; 1 other file ignored"},
+		{upload.Report{Complete: true, Found: 2, AlreadyThere: 2, Ignored: 2}, "0 of 2 images uploaded (0.0 kB), 2 were there already; 2 other files ignored"},
+		{upload.Report{Complete: true, DryRun: true, Found: 1, AlreadyThere: 1}, "0 of 1 images would be uploaded (0.0 kB), 1 is there already"},
+		{upload.Report{Complete: true, DryRun: true, Found: 1, WouldUpload: 1}, "1 of 1 images would be uploaded (0.0 kB), 0 are there already"},
+	} {
+		if got := uploadSummary(test.report); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}
+
+// annotatedServer has images of two devices, as many of each, and on every third of them two annotations.
+func annotatedServer(t *testing.T, each int) (client *spi.Client, asked *[]int) {
+	t.Helper()
+	imageAt := func(i int) (device string, at time.Time) {
+		return []string{"5c173ff2", "5c173ff3"}[i/each], time.Date(2026, 6, 20, 0, 0, 0, 0, time.UTC).Add(time.Duration(i%each) * time.Minute)
+	}
+	asked = new([]int)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/get_image_series/metadata", func(w http.ResponseWriter, _ *http.Request) {
+		var images []spi.Image
+		for i := range 2 * each {
+			device, at := imageAt(i)
+			images = append(images, spi.Image{ID: int64(1000 - i), Device: device, Datetime: spi.Datetime{Time: at}})
+		}
+		_ = json.NewEncoder(w).Encode(images)
+	})
+	mux.HandleFunc("/get_uid_annotations_series/metadata", func(w http.ResponseWriter, r *http.Request) {
+		var series []spi.Series
+		if err := json.NewDecoder(r.Body).Decode(&series); err != nil {
+			t.Error(err)
+		}
+		*asked = append(*asked, len(series))
+		rows := []spi.Annotation{{ID: 1, ParentImageID: 5000}} // of an image that came a moment ago
+		for i := range 2 * each {
+			device, at := imageAt(i)
+			inside := slices.ContainsFunc(series, func(s spi.Series) bool {
+				return s.Device == device && !at.Before(s.Start.Time) && at.Before(s.End.Time)
+			})
+			if inside && i%3 == 0 {
+				rows = append(rows, spi.Annotation{ID: int64(2 * i), ParentImageID: int64(1000 - i)}, spi.Annotation{ID: int64(2*i + 1), ParentImageID: int64(1000 - i)})
+			}
+		}
+		_ = json.NewEncoder(w).Encode(rows)
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	client, err := spi.New(s.URL, spi.WithToken("t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client, asked
+}
+
+func TestAnnotationsNameTheirImages(t *testing.T) {
+	client, asked := annotatedServer(t, 7)
+	rows, err := spi.Collect(annotations(t.Context(), client, spi.AnnotationRows, 4, []spi.Series{{Device: "%"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range rows {
+		got = append(got, fmt.Sprintf("%s %s %d", r.Device, r.Datetime.Format("15:04"), r.ID))
+	}
+	want := []string{
+		"5c173ff2 00:00 0", "5c173ff2 00:00 1", "5c173ff2 00:03 6", "5c173ff2 00:03 7", "5c173ff2 00:06 12", "5c173ff2 00:06 13",
+		"5c173ff3 00:02 18", "5c173ff3 00:02 19", "5c173ff3 00:05 24", "5c173ff3 00:05 25",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]int{1, 2, 1, 1}, *asked); diff != "" { // 14 images, 4 at a time
+		t.Errorf("series in each question (-want +got):\n%s", diff)
+	}
+
+	for range annotations(t.Context(), client, spi.AnnotationRows, 4, []spi.Series{{Device: "%"}}) {
+		break // a reader that has enough
+	}
+	if len(*asked) != 5 {
+		t.Errorf("%d questions for the first row alone", len(*asked)-4)
 	}
 }
 

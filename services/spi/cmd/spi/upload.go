@@ -87,9 +87,9 @@ func (c uploadCmd) write(a *app, r upload.Report) error {
 }
 
 func uploadSummary(r upload.Report) string {
-	text := fmt.Sprintf("%d of %d images uploaded (%s), %d were there already", r.Uploaded, r.Found, kitprogress.Size(r.UploadedBytes), r.AlreadyThere)
+	text := fmt.Sprintf("%d of %d images uploaded (%s), %s there already", r.Uploaded, r.Found, kitprogress.Size(r.UploadedBytes), counts(r.AlreadyThere, "was", "were"))
 	if r.DryRun {
-		text = fmt.Sprintf("%d of %d images would be uploaded (%s), %d are there already", r.WouldUpload, r.Found, kitprogress.Size(r.WouldBytes), r.AlreadyThere)
+		text = fmt.Sprintf("%d of %d images would be uploaded (%s), %s there already", r.WouldUpload, r.Found, kitprogress.Size(r.WouldBytes), counts(r.AlreadyThere, "is", "are"))
 	}
 	if r.Deleted > 0 {
 		text += fmt.Sprintf(", %d deleted here", r.Deleted)
@@ -98,7 +98,7 @@ func uploadSummary(r upload.Report) string {
 		text += fmt.Sprintf(", %d failed", r.Failed)
 	}
 	if r.Ignored > 0 {
-		text += fmt.Sprintf("; %d other files ignored", r.Ignored)
+		text += fmt.Sprintf("; %s ignored", counts(r.Ignored, "other file", "other files"))
 	}
 	if !r.Complete && r.Stopped != "" {
 		text += "; not complete"
