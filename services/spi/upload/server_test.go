@@ -641,6 +641,28 @@ func TestOnlyWhatIsVerifiedIsDeleted(t *testing.T) {
 	})
 }
 
+func TestAReplyThatComesSlowlyIsWaitedFor(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	card(t, dir, "5c173ff2", 40)
+	s.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/get_images/metadata" {
+			return false
+		}
+		for i := range 40 {
+			image, _ := json.Marshal(imageOf(stem(spitest.Name("5c173ff2", at(i))), sumOf(picture(uint64(i)))))
+			fmt.Fprintf(w, "%c%s", "[,"[min(i, 1)], image)
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(25 * time.Millisecond)
+		}
+		_, _ = io.WriteString(w, "]")
+		return true
+	}
+	x := newTrial(t, s, Options{GiveUpAfter: 20 * time.Second})
+	x.silence = 500 * time.Millisecond // less than the whole takes
+	r := x.mustRun(t, dir)
+	expect(t, "counts", []int64{r.AlreadyThere, r.Uploaded, r.Failed}, []int64{40, 0, 0})
+}
+
 func TestWhatCannotGetBetterEndsTheRunAtOnce(t *testing.T) {
 	for _, test := range []struct {
 		name  string

@@ -86,6 +86,7 @@ type Uploader struct {
 	open    func(path string) (source, error) // os.Open but in tests
 	pause   time.Duration                     // the first one after a fault
 	alive   time.Duration                     // how often a watch asks something, whether or not there are files
+	silence time.Duration                     // how long a question may go without a word of its reply
 }
 
 // source is an open file.
@@ -97,7 +98,7 @@ type source interface {
 // New gives an uploader. The client should come with [spi.WithBadLine].
 func New(client *spi.Client, options Options) *Uploader {
 	return &Uploader{
-		client: client, options: options.withDefaults(), pause: time.Second, alive: time.Hour,
+		client: client, options: options.withDefaults(), pause: time.Second, alive: time.Hour, silence: 5 * time.Minute,
 		open: func(path string) (source, error) { return os.Open(path) }, //nolint:gosec // the caller names the files
 	}
 }
@@ -147,7 +148,6 @@ type run struct {
 const (
 	batchSize   = 2000                   // images the server is asked for at once
 	batchWithin = 300 * time.Millisecond // a slow folder's files do not wait longer for company
-	queryWithin = 5 * time.Minute
 	maxChunk    = 32 << 10
 )
 
@@ -456,15 +456,18 @@ func (r *run) askFor(batch []*job, jobs chan<- *job) (goOn bool) {
 	return true
 }
 
-// query gives the server's md5 of those of the images that it has.
+// query gives the server's md5 of those of the images that it has. A thin line may take long for what it says of many.
 func (r *run) query(ctx context.Context, keys []spi.ImageKey) (map[imageID]string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, queryWithin, errStalled)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stall := time.AfterFunc(r.silence, func() { cancel(errStalled) })
+	defer stall.Stop()
 	there := make(map[imageID]string, len(keys))
 	for image, err := range r.client.GetImages(ctx, spi.Metadata, keys) {
 		if err != nil {
 			return nil, err
 		}
+		stall.Reset(r.silence)
 		there[idOf(spi.ImageKey{Device: image.Device, Datetime: image.Datetime})] = image.MD5
 	}
 	return there, nil
