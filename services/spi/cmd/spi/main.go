@@ -86,7 +86,7 @@ func run(args []string, in *os.File, out, errs *os.File) int {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(errs, "spi: %s; 'spi %s' says more\n", err, helpFor(err))
+		fmt.Fprintf(errs, "spi: %s; 'spi %s' says more\n", printable(err.Error()), helpFor(err))
 		return exitUsage
 	}
 	a := &app{globals: cmd.globals, in: in, out: out, errs: errs}

@@ -184,6 +184,16 @@ func TestNothingThatATerminalObeysIsInTheResults(t *testing.T) {
 	}
 }
 
+func TestACommandLineThatIsWrongIsToldInOneHarmlessLine(t *testing.T) {
+	a, said := quiet(t)
+	if status := run([]string{"list", "\x1b[2J\nx"}, a.in, a.out, a.errs); status != exitUsage {
+		t.Errorf("exit status %d", status)
+	}
+	if text := said(); strings.Count(text, "\n") != 1 || strings.Contains(text, "\x1b") || !strings.Contains(text, "?[2J x") {
+		t.Errorf("%q", text)
+	}
+}
+
 func TestPasswordsThatCanBeReadOnTheWay(t *testing.T) {
 	for host, want := range map[string]bool{
 		"http://api.example.org": true, "http://192.168.1.5:8080": true, "HTTP://api.example.org": true, "https://api.example.org": false,
