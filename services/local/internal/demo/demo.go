@@ -80,8 +80,9 @@ func photograph(device int, name string, at time.Time) []byte {
 	set(&m.Hum, 92-40*daylight, 10)
 	set(&m.Lum, 100*daylight, 100)
 	set(&m.Bat, 100-float64(device)*7-float64(at.Hour())/2, 1)
-	set(&m.Lat, 49.2614+0.01*float64(device), 1e5)
-	set(&m.Lng, -123.2508+0.01*float64(device), 1e5)
-	set(&m.Alt, 97.3, 10)
+	// near the meridian of Greenwich, where the sun goes by UTC, as daylight does here
+	set(&m.Lat, 52.2053+0.01*float64(device), 1e5)
+	set(&m.Lng, 0.1218+0.01*float64(device), 1e5)
+	set(&m.Alt, 12, 10)
 	return spitest.WithEXIF(picture(device, at), spitest.EXIF("RaspberryPi", spitest.UserComment(m)))
 }
