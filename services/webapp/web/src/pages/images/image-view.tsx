@@ -223,10 +223,15 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
         <IconButton icon="zoomIn" label="Full resolution" pressed={fullUrl !== null} disabled={missing} onClick={() => { loadFull(); setZoom({ k: 3, at: zoom.at + 1 }) }} />
         <IconButton icon="fit" label="Whole image" disabled={missing} onClick={() => setZoom({ k: 1, at: zoom.at + 1 })} />
         <CopyButton what="link to this view" text={location.href} icon="link" />
-        {original?.name === name && (
+        {original?.name === name ? (
           <a class="button" href={original.url} target="_blank" rel="noreferrer">
             <Icon name="external" /> Full image
           </a>
+        ) : (
+          // its room is kept: what comes later would move the buttons from under the pointer
+          <button type="button" disabled>
+            <Icon name="external" /> Full image
+          </button>
         )}
       </div>
       {image && <Metadata image={image} found={found} known={known} />}
