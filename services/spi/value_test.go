@@ -17,3 +17,16 @@ func TestValuesHaveTheDigitsThatWereMeasured(t *testing.T) {
 		}
 	}
 }
+
+func TestATextDoesNotBeginAFormula(t *testing.T) {
+	for _, harmless := range []string{"", "anna", "a=1", " a", "1-2"} {
+		if got := spi.NoFormula(harmless); got != harmless {
+			t.Errorf("%q became %q", harmless, got)
+		}
+	}
+	for _, formula := range []string{"=1+1", " \t=1", "+1", "-1", "@SUM(1)", "\tx", "\rx", "\nx"} {
+		if got := spi.NoFormula(formula); got != "'"+formula {
+			t.Errorf("%q became %q", formula, got)
+		}
+	}
+}

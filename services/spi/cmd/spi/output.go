@@ -174,7 +174,7 @@ func text(v reflect.Value) string {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		return noFormula(noControls(v.String()))
+		return spi.NoFormula(noControls(v.String()))
 	case reflect.Bool:
 		return strconv.FormatBool(v.Bool())
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
@@ -193,15 +193,6 @@ func noControls(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// noFormula gives a text that a spreadsheet takes for one: where it would begin a formula an apostrophe stands before it, as
-// OWASP's page on CSV injection advises, and as the viewer does. Others choose some of the texts.
-func noFormula(s string) string {
-	if strings.HasPrefix(strings.TrimLeft(s, " \t\r\n"), "=") || s != "" && strings.ContainsRune("+-@\t\r\n", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }
 
 // alignedRows is how many rows a table looks at to know how wide its columns are.

@@ -209,14 +209,10 @@ func rounded(f *float64) *float64 {
 	return &v
 }
 
-// text gives a value that a spreadsheet takes for text: one that begins like a formula gets an apostrophe before it, as
-// OWASP's page on CSV injection advises. Devices and users choose some of these.
+// text is empty where there is none.
 func text(s *string) string {
 	if s == nil {
 		return ""
 	}
-	if strings.HasPrefix(strings.TrimLeft(*s, " \t\r\n"), "=") || *s != "" && strings.ContainsRune("+-@\t\r\n", rune((*s)[0])) {
-		return "'" + *s
-	}
-	return *s
+	return spi.NoFormula(*s)
 }
