@@ -8,6 +8,7 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
@@ -319,14 +321,12 @@ func TestADamagedObjectIsReportedAndTheRestGoesOn(t *testing.T) {
 	same(t, "annotated", 3, len(d.untilAnnotated(3)))
 }
 
-func TestANewModelInTheBundleTakesOver(t *testing.T) {
-	t.Parallel()
-	s := stack.Local(t, stack.Options{Quiet: true, Environ: []string{"UID_WORKERS=1"}})
-	d := newDetected(t, s)
-	d.upload(0, tinyPhotos(5)...)
-	before := d.untilAnnotated(5)
+// newerVersion is how the algorithm's version begins with [newerWeights].
+const newerVersion = "4071006245-"
 
-	// the weights of a tiny network, as if trained in the future
+// newerWeights are those of a tiny network, as if trained in the future.
+func newerWeights(t *testing.T) []byte {
+	t.Helper()
 	weights, err := os.ReadFile(filepath.Join(stack.Root(t), "ml", "internal", "detect", "onnx", "testdata", "tiny", "weights.safetensors"))
 	if err != nil {
 		t.Fatal(err)
@@ -335,35 +335,152 @@ func TestANewModelInTheBundleTakesOver(t *testing.T) {
 	if bytes.Equal(newer, weights) {
 		t.Fatal("the weights of testdata have another date")
 	}
-	dir := t.TempDir()
-	push := func(data []byte) {
-		if err := os.MkdirAll(filepath.Join(dir, "output"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(dir, "output", "weights.safetensors")
-		if err := os.WriteFile(path, data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		later := time.Now().Add(time.Hour)
-		if err := os.Chtimes(path, later, later); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := d.client.PushBundle(t.Context(), uidAlgo, dir, nil); err != nil {
-			t.Fatal(err)
+	return newer
+}
+
+const weightsKey = "output/weights.safetensors"
+
+// push puts weights into the detector's bundle, whatever is there.
+func (d *detected) push(weights []byte) {
+	d.t.Helper()
+	dir := d.t.TempDir()
+	path := filepath.Join(dir, filepath.FromSlash(weightsKey))
+	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, weights, 0o644); err != nil {
+		d.t.Fatal(err)
+	}
+	later := time.Now().Add(time.Hour)
+	if err := os.Chtimes(path, later, later); err != nil {
+		d.t.Fatal(err)
+	}
+	if _, err := d.client.PushBundle(d.t.Context(), uidAlgo, dir, nil); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// TestANewDetectorThatCannotKeepTheModelWaits has faults of the detector's own machine, and a model whose checksum the server
+// cannot give. Built-in weights, used meanwhile, would let every image be annotated again where they are newer than the bundle's.
+func TestANewDetectorThatCannotKeepTheModelWaits(t *testing.T) {
+	t.Parallel()
+	s := stack.Production(t, stack.Options{Quiet: true})
+	d := newDetected(t, s)
+	newer := newerWeights(t)
+	d.push(newer)
+	b := bucketOf(t, s)
+	done := 0
+	for _, tt := range []struct {
+		name  string
+		fault func(t *testing.T, data string) (mend func())
+		says  string
+	}{
+		{"a folder that cannot be made", func(t *testing.T, data string) func() {
+			if err := os.WriteFile(data, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return func() {
+				if err := os.Remove(data); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, "must be a folder of user"},
+		{"a full disk", func(t *testing.T, data string) func() {
+			if err := os.Mkdir(data, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=4k"); err != nil {
+				t.Skipf("needs a small file system, which only root may mount: %v", err)
+			}
+			t.Cleanup(func() {
+				if err := syscall.Unmount(data, syscall.MNT_DETACH); err != nil {
+					t.Error(err)
+				}
+			})
+			return func() {
+				if err := syscall.Mount("tmpfs", data, "tmpfs", syscall.MS_REMOUNT, "size=16m"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, "there is no room for its copy"},
+		{"a checksum that is none", func(t *testing.T, _ string) func() {
+			// as programs do it that upload in parts
+			key := aws.String("ml/" + uidAlgo + "/" + weightsKey)
+			begun, err := b.s3.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: key})
+			if err != nil {
+				t.Fatal(err)
+			}
+			part, err := b.s3.UploadPart(t.Context(), &s3.UploadPartInput{
+				Bucket: &b.name, Key: key, UploadId: begun.UploadId, PartNumber: aws.Int32(1), Body: bytes.NewReader(newer),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.s3.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{
+				Bucket: &b.name, Key: key, UploadId: begun.UploadId,
+				MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{ETag: part.ETag, PartNumber: aws.Int32(1)}}},
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return func() { d.push(newer) }
+		}, "push the file again"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			data := filepath.Join(t.TempDir(), "models")
+			mend := tt.fault(t, data)
+			w := stack.StartWorker(t, s, stack.UIDName, stack.UIDPassword, "UID_DATA="+data)
+			d.until("it says that it waits, and why", func() bool { return strings.Contains(body(t, w.ReadyURL), tt.says) })
+			d.upload(done, tinyPhotos(1)...)
+			mend()
+			done++
+			d.untilAnnotated(done)
+			w.Stop(syscall.SIGTERM) // before the next one's fault
+		})
+	}
+	for _, a := range d.annotations() {
+		if !strings.HasPrefix(a.AlgoVersion, newerVersion) {
+			t.Errorf("image %d was annotated by %s", a.ParentImageID, a.AlgoVersion)
 		}
 	}
+}
+
+// body is what comes from an address, whatever the status; "" where nothing listens there.
+func body(t *testing.T, address string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = reply.Body.Close() }()
+	text, err := io.ReadAll(reply.Body)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+func TestANewModelInTheBundleTakesOver(t *testing.T) {
+	t.Parallel()
+	s := stack.Local(t, stack.Options{Quiet: true, Environ: []string{"UID_WORKERS=1"}})
+	d := newDetected(t, s)
+	d.upload(0, tinyPhotos(5)...)
+	before := d.untilAnnotated(5)
+
 	// one that cannot be used first: it is reported, and what is there goes on
-	push([]byte("these are no weights"))
+	d.push([]byte("these are no weights"))
 	d.until("the broken model is reported", func() bool { return strings.Contains(s.Log(), "the bundle's model cannot be used") })
 	d.upload(1, tinyPhotos(1)...)
 	same(t, "version beside a broken bundle", before[0].AlgoVersion, d.untilAnnotated(6)[5].AlgoVersion)
 
-	push(newer)
+	d.push(newerWeights(t))
 	all := d.untilAnnotated(12)
-	const version = "4071006245-"
 	var again []spi.Annotation
 	for _, a := range all {
-		if strings.HasPrefix(a.AlgoVersion, version) {
+		if strings.HasPrefix(a.AlgoVersion, newerVersion) {
 			again = append(again, a)
 		}
 	}

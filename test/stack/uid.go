@@ -11,6 +11,8 @@ import (
 
 // Worker is a detector worker's process.
 type Worker struct {
+	ReadyURL string // of its /readyz
+
 	log    *lockedBuffer
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -21,10 +23,11 @@ type Worker struct {
 // own for models, and takes links to S3 as they are.
 func StartWorker(t testing.TB, s *Stack, user, password string, environ ...string) *Worker {
 	t.Helper()
-	w := &Worker{log: &lockedBuffer{}, exited: make(chan struct{})}
+	port := strconv.Itoa(freePorts(t, 0))
+	w := &Worker{ReadyURL: "http://127.0.0.1:" + port + "/readyz", log: &lockedBuffer{}, exited: make(chan struct{})}
 	w.cmd = exec.Command(Binary(t, "ml", "./cmd/spi-uid"), "run") //nolint:noctx // it is ended by Stop
 	w.cmd.Env = append(append(os.Environ(), "UID_API_URL="+s.URL, "UID_USER="+user, "UID_PASSWORD="+password,
-		"UID_DATA="+t.TempDir(), "UID_WORKERS=2", "METRICS_PORT="+strconv.Itoa(freePorts(t, 0)), "S3_HOST="), environ...)
+		"UID_DATA="+t.TempDir(), "UID_WORKERS=2", "METRICS_PORT="+port, "S3_HOST="), environ...)
 	w.cmd.Stdout, w.cmd.Stderr = w.log, w.log
 	if err := w.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -62,6 +62,9 @@ func show(ctx context.Context, cfg ml.Config, dir string) error {
 	if err != nil {
 		return err
 	}
+	if err := folder.Keep(model); err != nil {
+		return err
+	}
 	for _, f := range model.Files {
 		fmt.Printf("%s  %s  %s\n", f.MD5, spi.FormatDatetime(f.MTime, spi.DateV2), f.Key)
 	}

@@ -19,6 +19,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/stall"
@@ -60,15 +61,6 @@ var (
 	modelKey = regexp.MustCompile(`^output/[A-Za-z0-9_][A-Za-z0-9_. -]*\.onnx$`)
 	isMD5    = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
-
-// ErrAway is in the chain of the error where the server could not be asked, or the object store did not give what the server
-// lists: what the bundle holds is not known, and asking again may mend it.
-var ErrAway = errors.New("the server or its object store is away")
-
-type awayError struct{ error }
-
-func (awayError) Is(target error) bool { return target == ErrAway }
-func (e awayError) Unwrap() error      { return e.error }
 
 // Wanted says whether detectors use a file of the bundle.
 func Wanted(key string) bool {
@@ -123,16 +115,19 @@ type Folder struct {
 	Dir  string // made where it is missing
 }
 
-// Sync gives a copy of the model that the server has now, after downloading what differs. Whatever fails, the copies that
-// are there stay. [ErrAway].
+// Sync gives a copy of the model that the server has now, after downloading what differs. An error means that what the bundle
+// holds is not known, or is not here: the server or the store is away, a file of the bundle is not as the server lists it, or this
+// machine cannot keep it. The copies that are there stay, and a later Sync may do better.
 func (f *Folder) Sync(ctx context.Context) (Model, error) {
 	asking, stop := context.WithTimeout(ctx, listWithin)
 	defer stop()
 	listed, err := f.API.GetBundleFiles(asking, Name, spi.BundleModel)
 	if err != nil {
-		return Model{}, fmt.Errorf("bundle %s: %w", Name, awayError{err})
+		return Model{}, fmt.Errorf("bundle %s: %w", Name, err)
 	}
-	listed = slices.DeleteFunc(listed, func(b spi.BundleFile) bool { return !Wanted(b.Key) })
+	// without a model for onnxruntime, nobody reads how to use it: the old stack's bundle has such a file
+	configured := slices.ContainsFunc(listed, func(b spi.BundleFile) bool { return modelKey.MatchString(b.Key) })
+	listed = slices.DeleteFunc(listed, func(b spi.BundleFile) bool { return !Wanted(b.Key) || b.Key == ConfigKey && !configured })
 	if len(listed) > maxFiles {
 		return Model{}, fmt.Errorf("bundle %s: %d files of models, and %d are the most: remove those that are not used", Name, len(listed), maxFiles)
 	}
@@ -146,7 +141,7 @@ func (f *Folder) Sync(ctx context.Context) (Model, error) {
 		files = append(files, File{Key: b.Key, MD5: sum, MTime: time.UnixMilli(int64(b.MTime * 1000)).UTC()})
 	}
 	if len(files) == 0 {
-		return Model{}, f.finish("")
+		return Model{}, nil
 	}
 	id, err := identity(files)
 	if err != nil {
@@ -161,7 +156,7 @@ func (f *Folder) Sync(ctx context.Context) (Model, error) {
 			return Model{}, fmt.Errorf("bundle %s: %w", Name, err)
 		}
 	}
-	return m, f.finish(id)
+	return m, nil
 }
 
 // identity names a snapshot by its content.
@@ -174,10 +169,10 @@ func identity(files []File) (string, error) {
 	return snapshot + hex.EncodeToString(sum[:]), nil
 }
 
-// ErrNeverSynced is [Folder.Last]'s error before the first Sync.
+// ErrNeverSynced is [Folder.Last]'s error before the first [Folder.Keep].
 var ErrNeverSynced = errors.New("the bundle was never synced")
 
-// Last gives the copy that was synced last, whether or not the server can be reached: none, where the bundle had none. Its files
+// Last gives the copy that was kept last, whether or not the server can be reached: none, where the bundle had none. Its files
 // are as they were downloaded.
 func (f *Folder) Last() (Model, error) {
 	name, err := os.ReadFile(filepath.Join(f.Dir, currentFile))
@@ -238,11 +233,11 @@ func sumOf(path string) (string, error) {
 // download makes a snapshot.
 func (f *Folder) download(ctx context.Context, id string, files []File, links []spi.BundleFile) error {
 	if err := os.MkdirAll(f.Dir, 0o750); err != nil {
-		return fmt.Errorf("its folder cannot be made: %w", err)
+		return f.unwritable(err)
 	}
 	dir, err := os.MkdirTemp(f.Dir, incoming)
 	if err != nil {
-		return fmt.Errorf("its folder cannot be written: %w", err)
+		return f.unwritable(err)
 	}
 	defer os.RemoveAll(dir)
 	left := int64(maxBytes)
@@ -259,7 +254,7 @@ func (f *Folder) download(ctx context.Context, id string, files []File, links []
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(dir, manifestFile), text, 0o600); err != nil {
-		return err
+		return f.unwritable(err)
 	}
 	to := filepath.Join(f.Dir, id)
 	if err := os.Rename(dir, to); err == nil {
@@ -269,16 +264,24 @@ func (f *Folder) download(ctx context.Context, id string, files []File, links []
 		return nil // another worker was faster
 	}
 	// one that was damaged since
-	if err := os.RemoveAll(to); err != nil {
-		return err
+	if err := errors.Join(os.RemoveAll(to), os.Rename(dir, to)); err != nil {
+		return f.unwritable(err)
 	}
-	return os.Rename(dir, to)
+	return nil
+}
+
+// unwritable says what to do about a copy that cannot be written.
+func (f *Folder) unwritable(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("there is no room for its copy in %s: make some: %w", f.Dir, err)
+	}
+	return fmt.Errorf("its copy cannot be written to %s, which must be a folder of user %d with room for it: %w", f.Dir, os.Getuid(), err)
 }
 
 // fetch downloads one file of at most that many bytes, and gives its length.
 func (f *Folder) fetch(ctx context.Context, link, path string, file File, most int64) (int64, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return 0, err
+		return 0, f.unwritable(err)
 	}
 	ctx, progress := stall.Watch(ctx, stallAfter)
 	defer progress.Stop()
@@ -292,34 +295,37 @@ func (f *Folder) fetch(ctx context.Context, link, path string, file File, most i
 		if errors.As(err, &u) {
 			err = u.Err // the URL is a key to the file
 		}
-		return 0, awayError{err}
+		return 0, err
 	}
 	defer func() { _ = reply.Body.Close() }()
 	if reply.StatusCode != http.StatusOK {
-		return 0, awayError{fmt.Errorf("the object store answered %s", reply.Status)}
+		return 0, fmt.Errorf("the object store answered %s", reply.Status)
 	}
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below our folder: Wanted has seen the key
 	if err != nil {
-		return 0, err
+		return 0, f.unwritable(err)
 	}
 	defer func() { _ = out.Close() }() // again, where it was closed already
 	h := md5.New()                     //nolint:gosec // see the import
 	from := &source{Reader: progress.Reader(io.LimitReader(reply.Body, most+1))}
 	n, err := io.Copy(io.MultiWriter(out, h), from)
 	if from.err != nil {
-		return n, awayError{fmt.Errorf("the download broke off after %d bytes: %w", n, from.err)}
+		return n, fmt.Errorf("the download broke off after %d bytes: %w", n, from.err)
 	}
 	if err != nil {
-		return n, fmt.Errorf("its copy cannot be written: %w", err)
+		return n, f.unwritable(err)
 	}
 	if n > most {
 		return n, fmt.Errorf("the model has more than %d MB", maxBytes>>20)
 	}
 	if sum := hex.EncodeToString(h.Sum(nil)); sum != file.MD5 {
 		// it was pushed again meanwhile, or is damaged
-		return n, awayError{fmt.Errorf("it came with md5 %s instead of %s: if that goes on, push it again", sum, file.MD5)}
+		return n, fmt.Errorf("it came with md5 %s instead of %s: if that goes on, push it again", sum, file.MD5)
 	}
-	return n, errors.Join(out.Sync(), out.Close())
+	if err := errors.Join(out.Sync(), out.Close()); err != nil {
+		return n, f.unwritable(err)
+	}
+	return n, nil
 }
 
 // source tells the errors of reading from those of writing.
@@ -336,8 +342,12 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// finish notes which copy is of what the server has now, "" for none, and takes away what nobody uses any more.
-func (f *Folder) finish(id string) error {
+// Keep notes that a copy is of what the server has now, for [Folder.Last], and takes away those that nobody uses any more.
+func (f *Folder) Keep(m Model) error {
+	id := ""
+	if m.Dir != "" {
+		id = filepath.Base(m.Dir)
+	}
 	if err := os.MkdirAll(f.Dir, 0o750); err != nil {
 		return fmt.Errorf("the bundle's folder cannot be made: %w", err)
 	}

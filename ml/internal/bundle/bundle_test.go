@@ -90,6 +90,19 @@ func content(t *testing.T, m bundle.Model) map[string]string {
 	return got
 }
 
+// synced is what a worker does about the bundle.
+func synced(t *testing.T, f *bundle.Folder) bundle.Model {
+	t.Helper()
+	m, err := f.Sync(t.Context())
+	if err == nil {
+		err = f.Keep(m)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 func same(t *testing.T, want, got any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -123,8 +136,11 @@ func TestSyncGetsWhatDetectorsUseAndNothingElse(t *testing.T) {
 	}
 	same(t, m, again)
 	s.away = true
-	if _, err := f.Sync(t.Context()); !errors.Is(err, bundle.ErrAway) {
+	if _, err := f.Sync(t.Context()); spi.CodeOf(err) != spi.CodeUnavailable {
 		t.Errorf("the server is away, and it says %v", err)
+	}
+	if err := f.Keep(m); err != nil {
+		t.Fatal(err)
 	}
 	last, err := f.Last()
 	if err != nil {
@@ -136,10 +152,7 @@ func TestSyncGetsWhatDetectorsUseAndNothingElse(t *testing.T) {
 func TestAPartOfABundleIsNeverUsed(t *testing.T) {
 	s := newShop(t, map[string]string{"config/config.yaml": "a: 1", "output/net.onnx": "model"})
 	f := &bundle.Folder{API: s, HTTP: http.DefaultClient, Dir: t.TempDir()}
-	first, err := f.Sync(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := synced(t, f)
 	newer := map[string]string{"config/config.yaml": "a: 2", "output/net.onnx": "newer model"}
 	s.change(newer)
 	s.served["output/net.onnx"] = "newer mod" // cut short
@@ -169,13 +182,12 @@ func TestABundleWithoutAModelIsNone(t *testing.T) {
 	if m, err := f.Last(); !errors.Is(err, bundle.ErrNeverSynced) {
 		t.Errorf("before the first sync: %v, %v", m, err)
 	}
-	if _, err := f.Sync(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s.change(map[string]string{"output/model_final.pth": "old"})
-	m, err := f.Sync(t.Context())
-	if err != nil || m.Dir != "" || len(m.Files) > 0 {
-		t.Errorf("%v, %v", m, err)
+	synced(t, f)
+	// as the old stack's is; a broken file that nobody reads is no reason to wait either
+	s.change(map[string]string{"output/model_final.pth": "old", "config/config.yaml": "of the old stack"})
+	s.served["config/config.yaml"] = "broken"
+	if m := synced(t, f); m.Dir != "" || len(m.Files) > 0 {
+		t.Errorf("%v", m)
 	}
 	if m, err := f.Last(); err != nil || m.Dir != "" {
 		t.Errorf("%v, %v", m, err)
@@ -185,21 +197,14 @@ func TestABundleWithoutAModelIsNone(t *testing.T) {
 func TestADamagedCopyIsDownloadedAgain(t *testing.T) {
 	s := newShop(t, map[string]string{"output/net.onnx": "model"})
 	f := &bundle.Folder{API: s, HTTP: http.DefaultClient, Dir: t.TempDir()}
-	m, err := f.Sync(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := synced(t, f)
 	if err := os.WriteFile(m.Path("output/net.onnx"), []byte("mode1"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.Last(); err == nil {
 		t.Error("a damaged copy passes")
 	}
-	m, err = f.Sync(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, map[string]string{"output/net.onnx": "model"}, content(t, m))
+	same(t, map[string]string{"output/net.onnx": "model"}, content(t, synced(t, f)))
 }
 
 func TestWorkersShareAFolder(t *testing.T) {
@@ -209,7 +214,11 @@ func TestWorkersShareAFolder(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			f := &bundle.Folder{API: s, HTTP: http.DefaultClient, Dir: dir}
-			if m, err := f.Sync(t.Context()); err != nil || len(m.Files) != 2 {
+			m, err := f.Sync(t.Context())
+			if err == nil {
+				err = f.Keep(m)
+			}
+			if err != nil || len(m.Files) != 2 {
 				t.Errorf("%v, %v", m, err)
 			}
 		})
@@ -238,7 +247,7 @@ func TestTooManyOrUnnamedFilesAreRefused(t *testing.T) {
 		many["output/"+strings.Repeat("a", i+1)+".onnx"] = "model"
 	}
 	f := &bundle.Folder{API: newShop(t, many), HTTP: http.DefaultClient, Dir: t.TempDir()}
-	if _, err := f.Sync(t.Context()); err == nil || errors.Is(err, bundle.ErrAway) || !strings.Contains(err.Error(), "17 files") {
+	if _, err := f.Sync(t.Context()); err == nil || !strings.Contains(err.Error(), "17 files") {
 		t.Errorf("error %v", err)
 	}
 }

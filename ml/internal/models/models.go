@@ -68,21 +68,28 @@ func New(cfg Config) (*Models, error) {
 	return m, nil
 }
 
-// Refresh looks for a newer model on the server and gives the detector to use from now on. While the server is away it is the
-// one of before, or, after a start, that of the model that was synced last. Where none ever was, there is none to use yet, and
-// the error says what is waited for: the builtin one may be newer than the bundle's model, and the server would let all images
-// be annotated again as soon as it heard of it.
+// Refresh looks for a newer model on the server and gives the detector to use from now on. While none can be had, whatever the
+// reason, it is the one of before, or, after a start, that of the model that was synced last. Where none ever was, there is none to
+// use yet, and the error says what is waited for: the builtin one may be newer than the bundle's model, and the server would let
+// all images be annotated again as soon as it heard of it.
 func (m *Models) Refresh(ctx context.Context) (detect.Detector, error) {
 	if m.folder == nil {
 		return m.builtin, nil
 	}
 	model, err := m.folder.Sync(ctx)
-	if err != nil {
+	if err == nil {
+		if err := m.folder.Keep(model); err != nil {
+			m.log.WarnContext(ctx, "the model that the server has is used, but not noted: after a start without the server it will be waited for", "error", err)
+		}
+	} else {
 		if ctx.Err() == nil {
 			m.failed.Inc()
 		}
 		last, lastErr := m.folder.Last()
-		if m.current == nil && lastErr != nil && errors.Is(err, bundle.ErrAway) {
+		if m.current == nil && lastErr != nil {
+			if !errors.Is(lastErr, bundle.ErrNeverSynced) {
+				m.log.WarnContext(ctx, "the model that was synced last cannot be used", "error", lastErr)
+			}
 			return nil, err
 		}
 		if ctx.Err() == nil {
@@ -90,9 +97,6 @@ func (m *Models) Refresh(ctx context.Context) (detect.Detector, error) {
 		}
 		if m.current != nil {
 			return m.current, nil
-		}
-		if lastErr != nil && !errors.Is(lastErr, bundle.ErrNeverSynced) {
-			m.log.WarnContext(ctx, "the model that was synced last cannot be used", "error", lastErr)
 		}
 		model = last
 	}

@@ -1,9 +1,11 @@
 package models_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -31,7 +33,8 @@ type shop struct {
 	files  map[string]string
 	pushed time.Time
 	away   bool
-	status int // of its files; 0: they are there
+	status int    // of its files; 0: they are there
+	md5    string // in the list, instead of the right ones
 	url    string
 }
 
@@ -43,8 +46,8 @@ func (s *shop) GetBundleFiles(context.Context, string, spi.BundlePart) ([]spi.Bu
 	}
 	var list []spi.BundleFile
 	for key, text := range s.files {
-		sum := md5.Sum([]byte(text))
-		list = append(list, spi.BundleFile{Key: key, MD5: hex.EncodeToString(sum[:]), MTime: float64(s.pushed.Unix()), URL: s.url + "/" + key})
+		sum := cmp.Or(s.md5, fmt.Sprintf("%x", md5.Sum([]byte(text))))
+		list = append(list, spi.BundleFile{Key: key, MD5: sum, MTime: float64(s.pushed.Unix()), URL: s.url + "/" + key})
 	}
 	return list, nil
 }
@@ -178,41 +181,101 @@ func TestNewerWeightsOfTheBundleAreUsedAndOlderOnesAreNot(t *testing.T) {
 	}
 }
 
-func TestAReplicaThatNeverSyncedWaitsForTheServer(t *testing.T) {
+// newer is a bundle with weights that are used.
+func newer(t *testing.T) map[string]string {
+	return map[string]string{bundle.WeightsKey: weights(t, "2099-01-02_03-04-05")}
+}
+
+func TestAReplicaThatNeverSyncedWaitsWhateverKeepsItFromIt(t *testing.T) {
+	many := newer(t)
+	for i := range 17 {
+		many[fmt.Sprintf("output/%d.onnx", i)] = "model"
+	}
+	for name, tt := range map[string]struct {
+		files map[string]string // nil: newer weights
+		fault func(t *testing.T, s *setting) (mend func())
+		says  string
+	}{
+		"the server away": {nil, func(_ *testing.T, s *setting) func() {
+			s.shop.away = true
+			return func() { s.shop.away = false }
+		}, "away"},
+		"the object store away": {nil, func(_ *testing.T, s *setting) func() {
+			s.shop.status = http.StatusServiceUnavailable
+			return func() { s.shop.status = 0 }
+		}, "503"},
+		"another md5 in the list": {nil, func(_ *testing.T, s *setting) func() {
+			s.shop.md5 = "ad2cd78dfaca12821046dfb8994724d5"
+			return func() { s.shop.md5 = "" }
+		}, "instead of ad2cd78dfaca12821046dfb8994724d5: if that goes on, push it again"},
+		"no md5 in the list": {nil, func(_ *testing.T, s *setting) func() {
+			s.shop.md5 = "ad2cd78dfaca12821046dfb8994724d5-2" // of an upload in parts
+			return func() { s.shop.md5 = "" }
+		}, "push the file again"},
+		"too many models": {many, func(_ *testing.T, s *setting) func() {
+			return func() { s.shop.set(newer(t)) }
+		}, "remove those that are not used"},
+		"a folder that cannot be made": {nil, func(t *testing.T, s *setting) func() {
+			file := filepath.Join(s.dir, "file")
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s.dir = file
+			return func() {
+				if err := os.Remove(file); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, "must be a folder of user"},
+		"a damaged copy, and the server away": {nil, func(t *testing.T, s *setting) func() {
+			s.refresh(t)
+			copies, err := filepath.Glob(filepath.Join(s.dir, "model-*", filepath.FromSlash(bundle.WeightsKey)))
+			if err != nil || len(copies) != 1 {
+				t.Fatalf("copies %v, %v", copies, err)
+			}
+			if err := os.WriteFile(copies[0], []byte("damaged"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s.shop.away = true
+			return func() { s.shop.away = false }
+		}, "away"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetting(t)
+			s.shop.set(newer(t))
+			if tt.files != nil {
+				s.shop.set(tt.files)
+			}
+			mend := tt.fault(t, s)
+			s.start(t)
+			if d, err := s.m.Refresh(t.Context()); d != nil || err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("detector %v, waiting because: %v; want %q", d, err, tt.says)
+			}
+			mend()
+			if d := s.refresh(t); d == nil || !strings.HasPrefix(d.Version(), "4071006245-") {
+				t.Errorf("mended: %v, %v", d, s.m.Problem())
+			}
+		})
+	}
+}
+
+func TestAReplicaThatKnowsOfNoModelDoesNotWait(t *testing.T) {
 	s := newSetting(t)
-	s.shop.set(map[string]string{bundle.WeightsKey: weights(t, "2099-01-02_03-04-05")})
-	s.shop.away = true
-	if d := s.refresh(t); d != nil {
-		t.Errorf("the server away: %s %s", d.Name(), d.Version())
-	}
-	s.shop.away, s.shop.status = false, http.StatusServiceUnavailable
-	if d := s.refresh(t); d != nil {
-		t.Errorf("the object store away: %s %s", d.Name(), d.Version())
-	}
-	if _, err := s.m.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "503") {
-		t.Errorf("it waits because %v", err)
-	}
-	s.shop.status = 0
-	if d := s.refresh(t); d == nil || !strings.HasPrefix(d.Version(), "4071006245-") {
-		t.Errorf("both there: %v, %v", d, s.m.Problem())
-	}
-	// A replica that knows that there is no model does not wait.
-	s = newSetting(t)
 	s.refresh(t)
 	s.shop.away = true
 	s.start(t)
 	if d := s.refresh(t); d == nil || d.Version() != embedded(t) {
-		t.Errorf("no model at the last sync: %v", d)
+		t.Errorf("no model at the last sync, the server away: %v", d)
 	}
-	// Nor does one whose folder cannot be written, which no waiting mends.
+	// Nor where it cannot even note that there is none.
 	s = newSetting(t)
-	if err := os.WriteFile(filepath.Join(s.dir, "file"), nil, 0o600); err != nil {
+	s.dir = filepath.Join(s.dir, "file")
+	if err := os.WriteFile(s.dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.dir = filepath.Join(s.dir, "file")
 	s.start(t)
 	if d := s.refresh(t); d == nil || d.Version() != embedded(t) {
-		t.Errorf("a folder that cannot be made: %v", d)
+		t.Errorf("no bundle, and a folder that cannot be made: %v", d)
 	}
 }
 

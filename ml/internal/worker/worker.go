@@ -130,6 +130,7 @@ func (w *Worker) Run(ctx context.Context) {
 	defer flight.Wait()
 
 	idle, failing := newPauses(time.Second, w.IdleMax), newPauses(firstPause, longPause)
+	modelless := newPauses(firstPause, w.RefreshEvery) // each look may download a model that then cannot be kept
 	var refreshed, counted time.Time
 	for ctx.Err() == nil {
 		if now := time.Now(); w.detector == nil || now.Sub(refreshed) >= w.RefreshEvery {
@@ -138,8 +139,8 @@ func (w *Worker) Run(ctx context.Context) {
 				return
 			}
 			if err != nil {
-				pause := failing.NextBackOff()
-				w.Log.WarnContext(ctx, "whether the server has a model is not known, and none of before is here; waiting", "error", err, "again_in", pause.Round(time.Millisecond))
+				pause := modelless.NextBackOff()
+				w.Log.WarnContext(ctx, "the model that the server may have is not here, nor is one of before; waiting", "error", err, "again_in", pause.Round(time.Millisecond))
 				wait(ctx, pause)
 				continue
 			}
@@ -247,7 +248,7 @@ func (w *Worker) refresh(ctx context.Context, flight *flight) error {
 	w.mu.Lock()
 	w.noModel = nil
 	if err != nil {
-		w.noModel = fmt.Errorf("waiting for what the server's bundle holds: %w", forAll(err))
+		w.noModel = fmt.Errorf("waiting for the model that the server's bundle may hold: %w", forAll(err))
 	}
 	w.mu.Unlock()
 	if err != nil || next == w.detector {
