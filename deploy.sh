@@ -42,7 +42,7 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
   prod-init         get the HTTPS certificates; again at any time, --force: even if those there are valid
   prod              build and start, or update, everything; data stays, and is backed up before a migration
   devel             the same on plain HTTP at localhost, with data of its own
-  down              stop everything; data stays
+  down [prod|devel] stop everything, and say what; data stays. Where both are up, it has to be said which
   status            what is running, until when the certificates are valid; exit 1 if something is not well
   logs [SERVICE]    the end of the logs: api, webapp, uid, nginx, db, s3, certbot; -f: follow
   scale api=N uid=N so many replicas of the API, of the insect detector
@@ -488,15 +488,28 @@ use_stack() {
 # containers_of PROJECT: the ids of its containers, running or not
 containers_of() { docker ps -aq --filter "label=com.docker.compose.project=$1" --filter label=com.docker.compose.oneoff=False; }
 
+# find_stacks: which of prod and devel have containers, running or not, into the variable stacks
+find_stacks() {
+    # .env may set the name, and is read for good by use_stack
+    project=$(load_settings && printf '%s' "${COMPOSE_PROJECT_NAME:-sticky-pi}")
+    stacks=''
+    have docker || return 0
+    [ -z "$(containers_of "$project" 2>/dev/null)" ] || stacks=prod
+    [ -z "$(containers_of "$project-devel" 2>/dev/null)" ] || stacks="$stacks${stacks:+ }devel"
+}
+
 # use_running_stack: production's, or devel's where only that is there
 use_running_stack() {
     need_secrets
-    project=${COMPOSE_PROJECT_NAME:-sticky-pi}
-    if have docker && [ -z "$(containers_of "$project" 2>/dev/null)" ] && [ -n "$(containers_of "$project-devel" 2>/dev/null)" ]; then
-        use_stack devel
-    else
+    find_stacks
+    case $stacks in
+    devel) use_stack devel ;;
+    *' '*)
+        say "production and devel are both up: this is about production" >&2
         use_stack prod
-    fi
+        ;;
+    *) use_stack prod ;;
+    esac
 }
 
 compose() {
@@ -744,10 +757,50 @@ cmd_devel() {
 }
 
 cmd_down() {
-    [ $# -eq 0 ] || misuse "down takes no arguments"
-    use_running_stack
-    say "stopping the stack ($mode); its data stays in $LOCAL_VOLUME_ROOT"
+    case $#,$* in 0, | 1,prod | 1,devel) ;; *) misuse "down takes prod or devel, or nothing where only one of them is up" ;; esac
+    need_secrets
+    need_compose
+    find_stacks
+    if [ $# -eq 0 ]; then
+        case $stacks in
+        '')
+            say "nothing is up"
+            return
+            ;;
+        *' '*) die "production and devel are both up, and nothing was stopped: 'sh deploy.sh down devel' stops devel, 'sh deploy.sh down prod' stops production" ;;
+        esac
+        # another checkout's is nobody's who types this here
+        place=$(place_of "$stacks")
+        [ -z "$place" ] || die "nothing is up from here, and nothing was stopped: $stacks was started in $place: 'sh $place/deploy.sh down' stops it, and so does 'sh deploy.sh down $stacks'"
+        set -- "$stacks"
+    fi
+    use_stack "$1"
+    services=$(labels_of "$COMPOSE_PROJECT_NAME" service | tr '\n' ' ')
+    if [ -z "$services" ]; then
+        say "nothing of $1 is up"
+        return
+    fi
+    say "stopping $1: ${services% }; its data stays in $LOCAL_VOLUME_ROOT"
     COMPOSE_PROFILES=db,s3 compose down --remove-orphans
+}
+
+# labels_of PROJECT NAME: the values of compose's label of that name, a line each
+labels_of() {
+    docker ps -a --filter "label=com.docker.compose.project=$1" --filter label=com.docker.compose.oneoff=False \
+        --format "{{.Label \"com.docker.compose.$2\"}}" | sort -u
+}
+
+# place_of STACK: the folder of another checkout that it was started in; nothing where it was this one, or one that is gone
+place_of() {
+    case $1 in devel) name=$project-devel ;; *) name=$project ;; esac
+    labels_of "$name" project.working_dir | {
+        other=''
+        while IFS= read -r dir; do
+            [ "$dir" != "$root" ] || exit 0
+            [ ! -e "$dir/deploy.sh" ] || other=$dir
+        done
+        printf '%s' "$other"
+    }
 }
 
 cmd_status() {

@@ -450,6 +450,105 @@ func TestDatabaseBackups(t *testing.T) {
 	})
 }
 
+// TestDownStopsNothingByAccident has containers that only sleep under the names of the services: who is stopped is in question,
+// and what compose says of containers is its own.
+func TestDownStopsNothingByAccident(t *testing.T) {
+	if out, err := exec.CommandContext(t.Context(), "docker", "info").CombinedOutput(); err != nil {
+		t.Skipf("needs a Docker engine: %v: %s", err, bytes.TrimSpace(out))
+	}
+	const image = "mariadb:11.8"
+	if out, err := exec.CommandContext(t.Context(), "docker", "image", "inspect", image).CombinedOutput(); err != nil {
+		if pulled, pullErr := exec.CommandContext(t.Context(), "docker", "pull", "-q", image).CombinedOutput(); pullErr != nil {
+			t.Skipf("needs the image %s: %s%s", image, out, pulled)
+		}
+	}
+	here, there := newOps(t), newOps(t)
+	project := "sticky-pi-ops-" + strings.ToLower(rand.Text())[:8]
+	for _, o := range []*ops{here, there} {
+		o.env["COMPOSE_PROJECT_NAME"] = project
+		o.env["STICKY_PI_TAG"] = project
+		o.write(t)
+	}
+	projects := map[string]string{"prod": project, "devel": project + "-devel"}
+	compose := func(ctx context.Context, o *ops, stack string, args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(ctx, "docker", append([]string{"compose", "-p", projects[stack], "-f", "-"}, args...)...)
+		cmd.Dir = o.dir
+		sleeper := "{image: '" + image + "', entrypoint: [sleep, '1000'], init: true, network_mode: none}"
+		cmd.Stdin = strings.NewReader("services: {spi_api: " + sleeper + ", spi_uid: " + sleeper + "}")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	}
+	up := func(o *ops, stacks ...string) {
+		t.Helper()
+		for _, stack := range stacks {
+			compose(t.Context(), o, stack, "up", "-d")
+		}
+	}
+	t.Cleanup(func() {
+		for stack := range projects {
+			compose(context.WithoutCancel(t.Context()), here, stack, "down", "-t", "0")
+		}
+	})
+	// running gives the stacks that have containers
+	running := func() (stacks []string) {
+		t.Helper()
+		for _, stack := range []string{"prod", "devel"} {
+			out, err := exec.CommandContext(t.Context(), "docker", "ps", "-aq", "--filter", "label=com.docker.compose.project="+projects[stack]).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(out) > 0 {
+				stacks = append(stacks, stack)
+			}
+		}
+		return stacks
+	}
+	for _, tt := range []struct {
+		name   string
+		up     func()
+		args   []string
+		status int
+		says   []string
+		left   []string
+	}{
+		{"nothing up", func() {}, []string{"down"}, 0, []string{"nothing is up"}, nil},
+		{"production alone", func() { up(here, "prod") }, []string{"down"}, 0, []string{"stopping prod: spi_api spi_uid; its data stays in " + here.data}, nil},
+		{"devel alone", func() { up(here, "devel") }, []string{"down"}, 0, []string{"stopping devel: spi_api spi_uid;"}, nil},
+		{"both", func() { up(here, "prod", "devel") }, []string{"down"}, 1, []string{
+			"nothing was stopped", "'sh deploy.sh down devel' stops devel", "'sh deploy.sh down prod' stops production",
+		}, []string{"prod", "devel"}},
+		{"another word", func() {}, []string{"down", "all"}, 2, []string{"down takes prod or devel"}, []string{"prod", "devel"}},
+		{"another command while both are up", func() {}, []string{"logs"}, 0, []string{"both up: this is about production"}, []string{"prod", "devel"}},
+		{"devel of both", func() {}, []string{"down", "devel"}, 0, []string{"stopping devel:"}, []string{"prod"}},
+		{"devel once more", func() {}, []string{"down", "devel"}, 0, []string{"nothing of devel is up"}, []string{"prod"}},
+		{"production of both", func() { up(here, "devel") }, []string{"down", "prod"}, 0, []string{"stopping prod:"}, []string{"devel"}},
+		{"of another checkout", func() {
+			compose(t.Context(), here, "devel", "down", "-t", "0")
+			up(there, "prod")
+		}, []string{"down"}, 1, []string{"nothing was stopped", "'sh " + there.dir + "/deploy.sh down' stops it"}, []string{"prod"}},
+		{"of another checkout, by its name", func() {}, []string{"down", "prod"}, 0, []string{"stopping prod:"}, nil},
+		{"of a checkout that was moved away", func() {
+			up(there, "prod")
+			if err := os.Rename(there.dir, there.dir+"-elsewhere"); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"down"}, 0, []string{"stopping prod:"}, nil},
+	} {
+		tt.up()
+		status, out := here.run(t, here.data, tt.args...)
+		for _, want := range tt.says {
+			if status != tt.status || !strings.Contains(out, want) {
+				t.Errorf("%s: status %d, want %d and %q:\n%s", tt.name, status, tt.status, want, out)
+			}
+		}
+		if left := running(); !slices.Equal(left, tt.left) {
+			t.Fatalf("%s: %v are up, want %v:\n%s", tt.name, left, tt.left, out)
+		}
+	}
+}
+
 // startDatabase starts the stack's database as deploy.sh does.
 func (o *ops) startDatabase(t *testing.T, project, image string) {
 	t.Helper()

@@ -386,7 +386,7 @@ func (c *composed) testDevel(t *testing.T) {
 	if status, got, err := fetchFrom(t.Context(), http.DefaultClient, images[0].URL); err != nil || md5Hex(got) != image.MD5 {
 		t.Errorf("the picture at %s: %d, %d bytes, %v", images[0].URL, status, len(got), err)
 	}
-	c.deploy(t, "", "down")
+	c.deploy(t, "", "down", "devel")
 	if left := docker(t, "ps", "-aq", "--filter", "label=com.docker.compose.project="+c.project+"-devel"); left != "" {
 		t.Errorf("down leaves containers of devel: %s", left)
 	}
