@@ -380,3 +380,20 @@ func TestAForgottenVersionMakesRoomForAnOlderOne(t *testing.T) {
 		t.Errorf("of an algorithm that is not there: %d\n%s", status, out)
 	}
 }
+
+func TestProgressIsToldToEverybodyWhoMayAsk(t *testing.T) {
+	each(t, func(t *testing.T, a *api) {
+		a.as(nobody).get("/v2/progress").refused(401)
+		// as of a minute ago, so that nothing of this test's own need be there
+		for _, r := range a.as(basic(a.newUser(readOnly), userPassword)).get("/v2/progress").rows() {
+			sum := 0.0
+			for _, d := range r["devices"].([]any) {
+				sum += d.(map[string]any)["waiting"].(float64)
+			}
+			same[any](t, "waiting of all devices", sum, r["waiting"])
+			if (r["idle_since"] != nil) != (sum > 0) && r["at_least"] == false {
+				t.Errorf("%v", r)
+			}
+		}
+	})
+}

@@ -67,6 +67,11 @@ func (c *Client) GetDevices(ctx context.Context, start, end time.Time, devices .
 	return all, nil
 }
 
+// GetProgress tells how far each algorithm is that ever asked for work, ordered by name; as of a minute ago at most.
+func (c *Client) GetProgress(ctx context.Context) ([]Progress, error) {
+	return Collect(streamOf[Progress](ctx, c, request{method: http.MethodGet, endpoint: "v2/progress"}, nil))
+}
+
 // GetShots gives the pictures of a tuboid, in the order of its tiles. CodeNotFound where there is no such tuboid.
 func (c *Client) GetShots(ctx context.Context, tuboidID string) ([]Shot, error) {
 	return Collect(streamOf[Shot](ctx, c, request{method: http.MethodGet, endpoint: "v2/tuboid_shots", query: url.Values{"tuboid_id": {tuboidID}}}, nil))

@@ -76,6 +76,24 @@ func TestGetDevicesAsksWithAQuery(t *testing.T) {
 	}
 }
 
+func TestGetProgress(t *testing.T) {
+	s := newServer(t, func(w http.ResponseWriter, r *http.Request, _ int) {
+		if r.Method != http.MethodGet || r.URL.Path != "/v2/progress" {
+			t.Errorf("asked for %s %s", r.Method, r.URL.Path)
+		}
+		write(w, `[{"algo_name":"uid","at_least":true,"counted":"2022-05-01T00:00:00Z","devices":[{"device":"a","failed":1,"waiting":2}],"failed":1,"idle_since":null,"waiting":2}]`)
+	})
+	c, _ := newClient(t, s)
+	got, err := c.GetProgress(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "progress", got, []Progress{{
+		AlgoName: "uid", AtLeast: true, Waiting: 2, Failed: 1, Devices: []DeviceProgress{{Device: "a", Waiting: 2, Failed: 1}},
+		Counted: Datetime{time.Date(2022, 5, 1, 0, 0, 0, 0, time.UTC)},
+	}})
+}
+
 const (
 	imageEvent      = "id: i101-a17\nevent: image\ndata: {\"datetime\":\"2022-05-01T00:00:00Z\",\"device\":\"a\",\"id\":101}\n\n"
 	annotationEvent = "id: i101-a18\nevent: annotation\ndata: {\"algo_name\":\"uid\",\"datetime\":\"2022-05-01T00:00:00Z\",\"device\":\"a\",\"id\":18,\"image_id\":101,\"n_objects\":4}\n\n"

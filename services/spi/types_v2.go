@@ -61,6 +61,26 @@ type DeviceState struct {
 	Alt            *float64 `json:"alt"`
 }
 
+// Progress is how far an algorithm is, in images.
+type Progress struct {
+	AlgoName      string           `json:"algo_name"`
+	AlgoVersion   string           `json:"algo_version"`   // the newest that asked for work
+	Waiting       int64            `json:"waiting"`        // without an annotation of it; those that are leased, too
+	Failed        int64            `json:"failed"`         // three times: they rest
+	AtLeast       bool             `json:"at_least"`       // there may be more of both
+	Devices       []DeviceProgress `json:"devices"`        // that have any of these
+	LastAnnotated Datetime         `json:"last_annotated"` // zero: not lately
+	IdleSince     Datetime         `json:"idle_since"`     // nothing was done since, though images waited; zero: none waits
+	Counted       Datetime         `json:"counted"`        // as of when all this is
+}
+
+// DeviceProgress is a device's part of [Progress].
+type DeviceProgress struct {
+	Device  string `json:"device"` // in small letters
+	Waiting int64  `json:"waiting"`
+	Failed  int64  `json:"failed"`
+}
+
 // Shot is one picture of a tuboid: the image that it is of, and which part of it the tile shows.
 type Shot struct {
 	Datetime Datetime `json:"datetime"`

@@ -34,6 +34,7 @@ const (
 func (a *api) viewRoutes(g *gin.Engine) {
 	g.POST("/v2/series", a.as(auth.ReadOnly, a.getPlot))
 	g.GET("/v2/devices", a.as(auth.ReadOnly, a.getDevices))
+	g.GET("/v2/progress", a.as(auth.ReadOnly, a.getProgress))
 	g.GET("/v2/events", a.as(auth.ReadOnly, a.getEvents))
 	g.GET("/v2/tuboid_shots", a.as(auth.ReadOnly, a.getShots))
 	g.GET("/v2/me", a.as(auth.ReadOnly, a.getMe))

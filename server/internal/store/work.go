@@ -39,6 +39,8 @@ type Work interface {
 	// Backlog counts what there is to do, per algorithm, ordered by name; algoName as in Failures. Images that are not entered
 	// yet wait too; to count them takes time in proportion to the table, seconds for ten millions.
 	Backlog(ctx context.Context, algoName string, now time.Time) ([]Backlog, error)
+	// Progress tells how far each algorithm is, ordered by name, at a bounded cost: it counts at most `most` images of each state.
+	Progress(ctx context.Context, most int) ([]Progress, error)
 	// ForgetVersion forgets the newest version of an algorithm that asked for work, for who goes back to an older one, and gives
 	// it; "" where it is forgotten already. The next version that asks is the newest, whatever it is, and all images without an
 	// annotation of it, or of a later one, are entered again as it asks. Until then the algorithm has nothing to do, and no
@@ -84,6 +86,28 @@ type Backlog struct {
 	Leased        int64
 	Failed        int64
 	OldestWaiting sql.Null[time.Time] // when the oldest of the waiting was taken
+}
+
+// Progress is how far an algorithm is, for people who wait for it.
+type Progress struct {
+	AlgoName    string
+	AlgoVersion string           // the newest that asked for work
+	Devices     []DeviceProgress // that have images waiting or failed, ordered by device
+	// AtLeast says that there may be more than what is counted: too many to count, or not entered yet.
+	AtLeast bool
+	// WaitingSince is when the first of the images counted that wait was stored.
+	WaitingSince sql.Null[time.Time]
+	// LastAnnotated is when the newest annotation was stored, if it is among the last 10,000 of all algorithms.
+	LastAnnotated sql.Null[time.Time]
+	// LeasedUntil is when the last of the leases ends.
+	LeasedUntil sql.Null[time.Time]
+}
+
+// DeviceProgress counts a device's images without the annotation.
+type DeviceProgress struct {
+	Device  string
+	Waiting int64 // those that are leased, too
+	Failed  int64 // too often: they wait for a person
 }
 
 // WorkFaultKind says what is wrong with the queue.

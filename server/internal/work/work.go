@@ -4,6 +4,7 @@ package work
 
 import (
 	"context"
+	"database/sql"
 	"regexp"
 	"strings"
 	"time"
@@ -18,6 +19,10 @@ const (
 	LeaseLife   = time.Hour // a worker that has not answered by then is taken for dead, and its images wait again
 	MaxLease    = 64        // images a request
 	MaxFailures = 3         // after which an image is not leased until somebody lets it be tried again
+
+	// Images of each state that are counted for people who wait, and for how long the answer is kept.
+	MaxCounted = 100_000
+	CountLife  = time.Minute
 
 	maxAlgorithms = 16  // that one request may ask work for: each that is new makes an entry for every image
 	maxReason     = 500 // characters
@@ -58,10 +63,16 @@ func CheckAlgoVersion(version string) string {
 type Queue struct {
 	store store.Work
 	now   func() time.Time
+
+	counting chan struct{} // holds one value while somebody counts, or looks at what was counted
+	counted  []Progress
+	at       time.Time // of the count; zero: never
 }
 
 // New makes a queue.
-func New(s store.Work, now func() time.Time) *Queue { return &Queue{s, now} }
+func New(s store.Work, now func() time.Time) *Queue {
+	return &Queue{store: s, now: now, counting: make(chan struct{}, 1)}
+}
 
 // Request is what a worker wants: images of the series for that version of that algorithm.
 type Request struct {
@@ -149,4 +160,61 @@ func (q *Queue) Retry(ctx context.Context, series []store.Series, algoName strin
 // Backlog counts what there is to do.
 func (q *Queue) Backlog(ctx context.Context, algoName string) ([]store.Backlog, error) {
 	return q.store.Backlog(ctx, algoName, q.now().UTC())
+}
+
+// Progress is how far an algorithm is.
+type Progress struct {
+	store.Progress
+	Waiting, Failed int64 // images of all devices
+	// IdleSince is since when nothing was leased or annotated though images waited; not valid where none waits.
+	IdleSince sql.Null[time.Time]
+	Counted   time.Time
+}
+
+// Progress tells how far the algorithms are, as of [CountLife] ago at most: one caller counts at a time, and all others wait
+// for what he finds.
+func (q *Queue) Progress(ctx context.Context) ([]Progress, error) {
+	select {
+	case q.counting <- struct{}{}:
+		defer func() { <-q.counting }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	now := q.now().UTC()
+	if age := now.Sub(q.at); !q.at.IsZero() && age >= 0 && age < CountLife {
+		return q.counted, nil
+	}
+	found, err := q.store.Progress(ctx, MaxCounted)
+	if err != nil {
+		return nil, err
+	}
+	q.counted, q.at = make([]Progress, len(found)), now
+	for i, p := range found {
+		q.counted[i] = progressOf(p, now)
+	}
+	return q.counted, nil
+}
+
+func progressOf(p store.Progress, now time.Time) Progress {
+	r := Progress{Progress: p, Counted: now}
+	for _, d := range p.Devices {
+		r.Waiting += d.Waiting
+		r.Failed += d.Failed
+	}
+	if r.Waiting == 0 {
+		return r
+	}
+	r.IdleSince = p.WaitingSince
+	later := func(at time.Time) {
+		if !r.IdleSince.Valid || at.After(r.IdleSince.V) {
+			r.IdleSince = sql.Null[time.Time]{V: at, Valid: true}
+		}
+	}
+	if p.LastAnnotated.Valid {
+		later(p.LastAnnotated.V)
+	}
+	if p.LeasedUntil.Valid {
+		later(p.LeasedUntil.V.Add(-LeaseLife))
+	}
+	return r
 }

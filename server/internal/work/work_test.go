@@ -2,6 +2,7 @@ package work_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"strings"
 	"testing"
@@ -155,5 +156,76 @@ func TestAReasonIsCutToWhatIsKept(t *testing.T) {
 		if got := work.CutReason(reason); got != want {
 			t.Errorf("CutReason(%.20q) = %q", reason, got)
 		}
+	}
+}
+
+// counter counts what is counted.
+type counter struct {
+	store.Work
+	progress []store.Progress
+	err      error
+	counts   int
+}
+
+func (c *counter) Progress(_ context.Context, most int) ([]store.Progress, error) {
+	if most != work.MaxCounted {
+		return nil, errors.New("another bound")
+	}
+	c.counts++
+	return c.progress, c.err
+}
+
+func TestProgressIsCountedOnceAMinute(t *testing.T) {
+	c := &counter{progress: []store.Progress{{AlgoName: "x"}}}
+	at := now
+	q := work.New(c, func() time.Time { return at })
+	for _, step := range []struct {
+		later  time.Duration
+		err    error
+		counts int
+	}{{0, nil, 1}, {59 * time.Second, nil, 1}, {time.Second, errors.New("no database"), 2}, {0, nil, 3}, {time.Second, nil, 3}, {time.Minute, nil, 4}} {
+		at, c.err = at.Add(step.later), step.err
+		p, err := q.Progress(t.Context())
+		if !errors.Is(err, step.err) || err == nil && (len(p) != 1 || at.Sub(p[0].Counted) >= time.Minute) || c.counts != step.counts {
+			t.Errorf("at %v: %+v, %v after %d counts", at, p, err, c.counts)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	at = at.Add(time.Hour)
+	if _, err := q.Progress(ended); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestNothingIsDoneSinceTheLastSignOfWork(t *testing.T) {
+	moment := func(minutes int) sql.Null[time.Time] {
+		return sql.Null[time.Time]{V: now.Add(time.Duration(minutes) * time.Minute), Valid: true}
+	}
+	some := []store.DeviceProgress{{Device: "a", Waiting: 1, Failed: 4}, {Device: "b", Waiting: 2}}
+	for name, test := range map[string]struct {
+		progress store.Progress
+		want     sql.Null[time.Time]
+	}{
+		"never":                           {store.Progress{Devices: some, WaitingSince: moment(1)}, moment(1)},
+		"annotated before it waited":      {store.Progress{Devices: some, WaitingSince: moment(5), LastAnnotated: moment(2)}, moment(5)},
+		"annotated while it waited":       {store.Progress{Devices: some, WaitingSince: moment(5), LastAnnotated: moment(7)}, moment(7)},
+		"leased after that":               {store.Progress{Devices: some, WaitingSince: moment(5), LastAnnotated: moment(7), LeasedUntil: moment(69)}, moment(9)},
+		"the first is deleted":            {store.Progress{Devices: some, LastAnnotated: moment(7)}, moment(7)},
+		"nothing waits, some have failed": {store.Progress{Devices: []store.DeviceProgress{{Device: "a", Failed: 4}}, LastAnnotated: moment(7)}, sql.Null[time.Time]{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := work.New(&counter{progress: []store.Progress{test.progress}}, func() time.Time { return now }).Progress(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := work.Progress{Progress: test.progress, Failed: 4, IdleSince: test.want, Counted: now}
+			if test.want.Valid {
+				want.Waiting = 3
+			}
+			if diff := cmp.Diff([]work.Progress{want}, p); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }

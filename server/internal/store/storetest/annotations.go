@@ -40,6 +40,8 @@ func RunWork(t *testing.T, open func(t *testing.T) store.Store) {
 		{"LeasesEnd", testLeaseEnds},
 		{"WhatMayHaveEndedItsWorkerIsLeasedAloneAndFails", testSuspects},
 		{"WhatEndedAnOldVersionsWorkerFailsToo", testSuspectsOfAnOldVersion},
+		{"ProgressCountsByDeviceAndKnowsTheLastSignOfWork", testProgress},
+		{"ProgressCountsNotMoreThanItMay", testProgressBound},
 		{"ASuspectThatIsAnsweredForIsNoneAnyMore", testAnswersOfSuspects},
 		{"ASuspectThatIsGivenBackLateIsNoneAnyMore", testLateGivingBack},
 		{"AnImageIsEnteredByItsUpload", testUploads},

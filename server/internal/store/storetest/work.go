@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -945,4 +946,72 @@ func testCrew(t *testing.T, s store.Store) {
 	equal(t, len(annotationsIn(t, s, false, always)), images)
 	equal(t, backlog(t, s, time.Unix(clock.Load()+3600, 0)), []store.Backlog{{AlgoName: uid, AlgoVersion: version1}})
 	sound(t, s)
+}
+
+func progress(t *testing.T, s store.Work, most int) []store.Progress {
+	t.Helper()
+	p, err := s.Progress(background(t), most)
+	must(t, err)
+	return p
+}
+
+func moment(t time.Time) sql.Null[time.Time] { return sql.Null[time.Time]{V: t, Valid: true} }
+
+func testProgress(t *testing.T, s store.Store) {
+	stored := at("2024-05-01T10:00:00Z") // as Image says
+	annotated := Annotation(store.Image{}, uid, version1).DatetimeCreated
+	w := worker(t, s)
+	equal(t, len(progress(t, s, 100)), 0)
+	equal(t, len(lease(t, s, request(w, version1))), 0)
+	a, b := someImages(t, s, "AAAAAAAA", 3), someImages(t, s, "bbbbbbbb", 2)
+	equal(t, progress(t, s, 100), []store.Progress{{
+		AlgoName: uid, AlgoVersion: version1, WaitingSince: moment(stored),
+		Devices: []store.DeviceProgress{{Device: "aaaaaaaa", Waiting: 3}, {Device: "bbbbbbbb", Waiting: 2}},
+	}})
+	equal(t, len(lease(t, s, request(w, version1))), 5)
+	annotate(t, s, uid, version1, b...)
+	for range 3 {
+		fail(t, s, failure(a[0], version1, "uid"))
+	}
+	equal(t, progress(t, s, 100), []store.Progress{{
+		AlgoName: uid, AlgoVersion: version1, WaitingSince: moment(stored), LastAnnotated: moment(annotated), LeasedUntil: moment(noon.Add(time.Hour)),
+		Devices: []store.DeviceProgress{{Device: "aaaaaaaa", Waiting: 2, Failed: 1}},
+	}})
+	annotate(t, s, uid, version1, a...)
+	equal(t, progress(t, s, 100), []store.Progress{{AlgoName: uid, AlgoVersion: version1, LastAnnotated: moment(annotated)}})
+	// Another algorithm counts for itself.
+	other := request(w, version1)
+	other.AlgoName, other.Limit = "another", 1
+	equal(t, len(lease(t, s, other)), 1)
+	equal(t, progress(t, s, 100)[0], store.Progress{
+		AlgoName: "another", AlgoVersion: version1, WaitingSince: moment(stored), LeasedUntil: moment(noon.Add(time.Hour)),
+		Devices: []store.DeviceProgress{{Device: "aaaaaaaa", Waiting: 3}, {Device: "bbbbbbbb", Waiting: 2}},
+	})
+	_, err := s.ForgetVersion(background(t), "another")
+	must(t, err)
+	equal(t, len(progress(t, s, 100)), 1)
+}
+
+func testProgressBound(t *testing.T, s store.Store) {
+	w := worker(t, s)
+	equal(t, len(lease(t, s, request(w, version1))), 0)
+	someImages(t, s, "aaaaaaaa", 3)
+	someImages(t, s, "bbbbbbbb", 4)
+	for most, want := range map[int]bool{5: true, 8: false} {
+		p := progress(t, s, most)[0]
+		sum := int64(0)
+		for _, d := range p.Devices {
+			sum += d.Waiting
+		}
+		equal(t, [2]any{sum, p.AtLeast}, [2]any{int64(min(most, 7)), want})
+	}
+	// Images that are not entered for a new version yet are not counted, and said to be there.
+	annotate(t, s, uid, version1, inSeries(t, s, always)...)
+	equal(t, progress(t, s, 100)[0].AtLeast, false)
+	r := request(w, version2, store.Series{Device: "cccccccc", Start: always.Start, End: always.End})
+	r.Suspect = true // which enters none
+	_, err := s.LeaseImages(background(t), r)
+	must(t, err)
+	p := progress(t, s, 100)[0]
+	equal(t, [3]any{p.AlgoVersion, len(p.Devices), p.AtLeast}, [3]any{version2, 0, true})
 }
