@@ -34,6 +34,9 @@ func TestASilentDeviceStandsFirstAndTheOrderIsInTheAddress(t *testing.T) {
 			t.Errorf("of %s it says %q, want %q", device, got, want)
 		}
 	}
+	if got := eval[[]string](b, theNotes); len(got) != 1 || !strings.HasPrefix(got[0], "No detector has asked for images here yet") {
+		t.Errorf("where none ever asked, it says %q", got)
+	}
 	b.press(`.sort`, `Device`)
 	b.waitFor(`location.search.includes('sort=device')`)
 	want := []string{catches, beside, fellOff, weak, nowhere, longGone}

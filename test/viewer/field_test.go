@@ -118,6 +118,7 @@ func fillAll(t testing.TB, s *stack.Stack) {
 	fillField(t, s)
 	fillTuboids(t, s)
 	fillPeople(t, s)
+	askForWork(t, client(t, s)) // so that what is not annotated waits for somebody
 }
 
 // fillTuboids uploads the real tuboids, and says of the second, which has eleven shots, what it is. It gives their names.

@@ -2,6 +2,7 @@ package viewer
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -156,6 +157,20 @@ func pictureDemo(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.quiet()
+	}
+}
+
+// look takes pictures of what a test has on the page, light and dark, where somebody wants to see them.
+func (b *tab) look(name string) {
+	b.Helper()
+	if *screenshots == "" {
+		return
+	}
+	width := eval[int](b, `innerWidth`)
+	for _, theme := range []string{"light", "dark"} {
+		call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}})
+		b.do(chromedp.Sleep(400 * time.Millisecond)) // pictures fade in, charts settle
+		b.picture(filepath.Join(*screenshots, fmt.Sprintf("%s.%d.%s.png", name, width, theme)))
 	}
 }
 

@@ -23,6 +23,7 @@ type endpoint struct{ method, path string }
 var endpoints = []endpoint{
 	{http.MethodPost, "v2/series"},
 	{http.MethodGet, "v2/devices"},
+	{http.MethodGet, "v2/progress"},
 	{http.MethodGet, "v2/events"},
 
 	{http.MethodPost, "get_images/metadata"},

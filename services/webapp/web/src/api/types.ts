@@ -65,6 +65,19 @@ export interface DeviceState {
   alt: number | null
 }
 
+/** What one algorithm has not annotated yet (GET /v2/progress). */
+export interface Progress {
+  algo_name: string
+  algo_version: string
+  waiting: number
+  failed: number
+  at_least: boolean // there may be more
+  devices: { device: string; waiting: number; failed: number }[]
+  idle_since: string | null
+  last_annotated: string | null
+  counted: string
+}
+
 export interface User {
   id: number
   username: string

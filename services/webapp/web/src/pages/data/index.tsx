@@ -11,6 +11,7 @@ import { count, DAY, parseTime, showTime, wireTime, zoneName, type Zone } from '
 import { zone } from '../../state/prefs'
 import { inScope, useScope } from '../../state/scope'
 import { formatView, useView } from '../../state/view'
+import { DetectorNotes } from '../../ui/detector'
 import { Icon } from '../../ui/icon'
 import { Busy, ErrorBox, PageHead } from '../../ui/page'
 import { NoImages } from '../../ui/scope-bar'
@@ -81,6 +82,7 @@ export default function DataPage() {
           </>
         )}
       </PageHead>
+      <DetectorNotes />
       {!scope && <Busy what="Loading…" />}
       {scope && total === 0 && <NoImages />}
       {total > 0 && <Table blocks={blocks} total={total} />}

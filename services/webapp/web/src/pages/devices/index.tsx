@@ -6,6 +6,7 @@ import { dayOf } from '../../lib/time'
 import { zone } from '../../state/prefs'
 import { useScope } from '../../state/scope'
 import { setExtra, useView } from '../../state/view'
+import { DetectorNotes } from '../../ui/detector'
 import { Icon } from '../../ui/icon'
 import { Busy, Empty, ErrorBox, PageHead } from '../../ui/page'
 import { useNow } from '../../ui/when'
@@ -57,6 +58,7 @@ export default function DevicesPage() {
           </button>
         </div>
       </PageHead>
+      <DetectorNotes />
       {all.length === 0 ? (
         <Empty>No device has sent an image yet.</Empty>
       ) : (

@@ -5,6 +5,7 @@ import type { Order } from '../../lib/order'
 import { useStore } from '../../lib/store'
 import { count, showDuration } from '../../lib/time'
 import { zone } from '../../state/prefs'
+import { useProgress, waitingOf, type Waiting } from '../../state/progress'
 import { useView } from '../../state/view'
 import type { Scope } from '../../state/scope'
 import { Link } from '../../ui/link'
@@ -38,6 +39,7 @@ const FIRST = 100
 
 export function DeviceTable(props: { rows: readonly Row[]; scope: Scope; now: number; order: Order; onSort: (by: string) => void }) {
   const { rows, scope, now } = props
+  const progress = useProgress()
   const [most, setMost] = useState(FIRST)
   const over = scope.end < now
   return (
@@ -55,7 +57,7 @@ export function DeviceTable(props: { rows: readonly Row[]; scope: Scope; now: nu
           </thead>
           <tbody>
             {rows.slice(0, most).map((r) => (
-              <Device key={r.state.device} row={r} now={now} over={over} />
+              <Device key={r.state.device} row={r} waiting={waitingOf(progress, r.state.device)} now={now} over={over} />
             ))}
           </tbody>
         </table>
@@ -73,7 +75,7 @@ const measured = (v: number | null, unit: string, digits = 0) => (v === null ? '
 
 const ELSEWHEN = 'Known of the newest image alone, which is of another time'
 
-function Device({ row, now, over }: { row: Row; now: number; over: boolean }) {
+function Device({ row, waiting, now, over }: { row: Row; waiting: Waiting | null; now: number; over: boolean }) {
   const view = useView()
   const inZone = useStore(zone)
   const { state: d, condition, fill, gaps, caught } = row
@@ -129,6 +131,18 @@ function Device({ row, now, over }: { row: Row; now: number; over: boolean }) {
           <span class="filled">
             <Line of={fill.line} />
             <strong>{fill.insects.toLocaleString('en')}</strong>
+          </span>
+        )}
+        {waiting && waiting.waiting > 0 && (
+          <span class="muted" title="Images of all days that the detector has not looked at yet">
+            {waiting.atLeast && '≥ '}
+            {waiting.waiting.toLocaleString('en')} waiting
+          </span>
+        )}
+        {waiting && waiting.failed > 0 && (
+          <span class="muted" title="Images of all days that the detector failed on, three times each">
+            {waiting.atLeast && '≥ '}
+            {waiting.failed.toLocaleString('en')} failed
           </span>
         )}
       </Cell>

@@ -6,6 +6,7 @@ import { useStore } from '../../lib/store'
 import { fitSpan, isWhole, panBy, zoomAt, type Span } from '../../lib/window'
 import { dark } from '../../state/prefs'
 import { go, rangeOf, useView } from '../../state/view'
+import { DetectorNotes } from '../../ui/detector'
 import { Busy, ErrorBox, IconButton, PageHead, ToldAbove } from '../../ui/page'
 import { NoImages } from '../../ui/scope-bar'
 import { lookOf, type Scales } from './chart'
@@ -79,6 +80,7 @@ export default function ImagesPage() {
         </label>
         <ZoomButtons range={range} showSpan={showSpan} zoomed={zoom !== null} />
       </PageHead>
+      <DetectorNotes />
       <div ref={root}>
         {error && <ErrorBox error={error} retry={retry} />}
         {loading && base?.range !== range && <Busy what="Loading the series…" />}

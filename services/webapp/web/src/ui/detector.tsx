@@ -1,0 +1,39 @@
+// What still waits for the detector, above what it has found.
+import { notesOf, useProgress } from '../state/progress'
+import { inScope, useScope } from '../state/scope'
+import { useView } from '../state/view'
+import { Icon } from './icon'
+import { When } from './when'
+
+const ALL_DAYS = 'Images of all days, not of the range alone; counted once a minute at most'
+
+export function DetectorNotes() {
+  const view = useView()
+  const scope = useScope()
+  const progress = useProgress()
+  if (!progress || !scope || scope.devices.length === 0) return null
+  if (progress.length === 0) {
+    const images = inScope(scope.devices, view.devices).some((d) => d.images > 0)
+    return images ? <p class="detector muted">No detector has asked for images here yet: nobody looks for insects on new ones.</p> : null
+  }
+  return (
+    <>
+      {notesOf(progress, view.devices).map((n) => (
+        <p key={n.text + n.failed} class={`detector ${n.idle ? 'idle' : 'muted'}`} role={n.idle ? 'status' : undefined} title={ALL_DAYS}>
+          {n.idle && <Icon name="alert" />}
+          <span>
+            {n.text}
+            {n.since !== null && (
+              <>
+                {' '}
+                <When time={n.since} seconds={false} named />
+              </>
+            )}
+            {n.text && n.failed && '; '}
+            {n.failed && <span title="The detector failed on each three times: spi failures says why">{n.failed}</span>}
+          </span>
+        </p>
+      ))}
+    </>
+  )
+}

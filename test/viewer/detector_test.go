@@ -1,0 +1,100 @@
+package viewer
+
+import (
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
+	"github.com/sticky-pi/sticky-pi-server/test/stack"
+)
+
+// theVersion is that of what the tests annotate with.
+const theVersion = "1598113346-ad2cd78dfaca12821046dfb8994724d5"
+
+// askForWork asks for images as the detector does, and gives what it gets.
+func askForWork(t testing.TB, c *spi.Client) []spi.Image {
+	t.Helper()
+	images, err := c.LeaseImages(t.Context(), spi.Metadata, spi.WorkRequest{
+		Series:   spi.Series{Device: "%", Start: datetime(t, "2000-01-01_00-00-00"), End: datetime(t, "2100-01-01_00-00-00")},
+		AlgoName: spi.DetectorAlgorithm, AlgoVersion: theVersion,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return images
+}
+
+// theNotes are what the page says of the detector.
+const theNotes = `[...document.querySelectorAll('.detector')].map((e) => e.innerText)`
+
+func TestThePagesSayHowManyImagesWaitAndThatNoDetectorWorks(t *testing.T) {
+	s := start(t)
+	fillReal(t, s)
+	c := client(t, s)
+	const device = "1a2b3c07"
+	for n := range 3 {
+		at := time.Date(2020, 6, 20, 20, n, 0, 0, time.UTC)
+		photo := spitest.Photo{Generation: spitest.Second, Width: 64, Height: 48, Seed: uint64(n), Quality: 70}
+		if _, err := c.PutImage(t.Context(), spi.FileOf(spitest.Name(device, at), spitest.JPEG(photo))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// a detector failed on the newest image three times and gave the others back; that was two hours ago
+	for range 3 {
+		if n := len(askForWork(t, c)); n != 3 {
+			t.Fatalf("%d images to look at", n)
+		}
+		for n := range 3 {
+			if _, err := c.ReportFailures(t.Context(), spi.FailureReport{
+				ImageKey: spi.ImageKey{Device: device, Datetime: spi.Datetime{Time: time.Date(2020, 6, 20, 20, n, 0, 0, time.UTC)}},
+				AlgoName: spi.DetectorAlgorithm, AlgoVersion: theVersion, Reason: "cannot be read", GivenBack: n != 2,
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.Data, "sticky-pi.db")+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, table := range []string{"images", "uid_annotations"} {
+		if _, err := db.ExecContext(t.Context(), "UPDATE "+table+" SET datetime_created = datetime_created - 7200"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var last int64 // sign of a detector
+	if err := db.QueryRowContext(t.Context(), "SELECT MAX(datetime_created) FROM images").Scan(&last); err != nil {
+		t.Fatal(err)
+	}
+	want := "No detector is working: 2 images wait, and nothing was done since " + time.Unix(last, 0).UTC().Format("2006-01-02 15:04") + " UTC; 1 image could not be looked at"
+
+	for _, size := range []viewport{desktop, phone} {
+		b := open(t, s, size)
+		b.logIn("/data?"+realRange, stack.AdminName, stack.AdminPassword)
+		for _, page := range []string{"data", "images", "devices"} {
+			b.do(chromedp.Navigate(b.url + "/" + page + "?" + realRange))
+			b.waitFor(`document.querySelector('.detector.idle')`)
+			if got := eval[[]string](b, theNotes); len(got) != 1 || got[0] != want {
+				t.Errorf("%s says %q, want %q", page, got, want)
+			}
+			b.look("detector-" + page)
+		}
+		b.waitFor(`document.querySelector('.devices tbody tr')`)
+		if got := eval[string](b, `[...document.querySelectorAll('.devices tbody tr')].find((r) => r.innerText.includes('`+device+`')).innerText`); !strings.Contains(got, "2 waiting") || !strings.Contains(got, "1 failed") {
+			t.Errorf("of the device it says %q", got)
+		}
+		b.do(chromedp.Navigate(b.url + "/data?" + realRange + "&devices=0a5bb6f4"))
+		b.waitFor(`document.querySelectorAll('.data-table a').length > 0`)
+		if got := eval[[]string](b, theNotes); len(got) != 0 {
+			t.Errorf("of a device without any it says %q", got)
+		}
+		b.quiet()
+	}
+}
