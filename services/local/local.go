@@ -34,6 +34,8 @@ type Options struct {
 	Demo bool   // fill it with generated images
 	Out  io.Writer
 	Log  *slog.Logger
+	// Quiet says that the log has warnings and errors alone, before somebody's eyes: what else there is to know is said on Out.
+	Quiet bool
 }
 
 // Offsets of the other services' ports from the API's.
@@ -61,7 +63,8 @@ const (
 	detectorGrace   = 2 * time.Second
 )
 
-// Run serves until ctx is done. It prints one line that begins with "ready" to o.Out when everything can be used.
+// Run serves until ctx is done. It prints one line that begins with "ready" to o.Out when everything can be used; where o.Quiet is
+// set, others follow.
 func Run(ctx context.Context, o Options) (err error) {
 	if o.Port < 1 || o.Port+metricsOffset > 65535 {
 		return fmt.Errorf("--port %d: choose a port from 1 to %d; the %d after it are used too", o.Port, 65535-metricsOffset, metricsOffset)
@@ -183,6 +186,13 @@ func run(ctx context.Context, o Options, cfg server.Config, api *server.Server, 
 			admin := cfg.Accounts[0]
 			_, _ = fmt.Fprintf(o.Out, "ready: viewer http://%s API http://%s S3 %s metrics http://%s/metrics, admin %q, password: API_ADMIN_PASSWORD in %s\n",
 				viewer.Addr(), api.Addr(), cfg.S3.PublicURL, api.MetricsAddr(), admin.Username, secrets)
+			if o.Quiet {
+				hint := "Ctrl-C stops it. From here on, warnings alone are shown; with --debug, every request."
+				if o.Demo {
+					hint += " The demonstration's images are being made."
+				}
+				_, _ = fmt.Fprintln(o.Out, hint)
+			}
 			if !o.Demo {
 				return
 			}

@@ -57,6 +57,7 @@ type Stack struct {
 	process *exec.Cmd
 	exited  chan struct{}
 	log     *lockedBuffer
+	output  *os.File // nil: log
 }
 
 // Options change how a stack is started.
@@ -67,6 +68,7 @@ type Options struct {
 	Database func(t testing.TB, db kittest.Database) // fills the database before the API starts (production only)
 	Data     string                                  // the folder to keep everything in (local mode only); a temporary one where empty
 	Later    bool                                    // the test starts it: Start, then WaitReady
+	Output   *os.File                                // what it prints goes there (local mode only); to Log where nil
 
 	shared string // folder of a stack that outlives the test
 }
@@ -112,7 +114,7 @@ func Production(t testing.TB, o Options) *Stack {
 // Local starts sticky-pi.
 func Local(t testing.TB, o Options) *Stack {
 	t.Helper()
-	s := &Stack{Kind: "local", log: &lockedBuffer{}, BucketName: "sticky-pi", shared: o.shared != ""}
+	s := &Stack{Kind: "local", log: &lockedBuffer{}, output: o.Output, BucketName: "sticky-pi", shared: o.shared != ""}
 	port := freePorts(t, 0, 1, 2, 3)
 	data := o.shared
 	if data == "" {
@@ -185,6 +187,9 @@ func (s *Stack) Start() error {
 	defer s.mu.Unlock()
 	cmd := s.command()
 	cmd.Stdout, cmd.Stderr = s.log, s.log
+	if s.output != nil {
+		cmd.Stdout, cmd.Stderr = s.output, s.output
+	}
 	if err := cmd.Start(); err != nil {
 		return err
 	}

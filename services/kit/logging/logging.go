@@ -12,14 +12,18 @@ import (
 // Options say how to log.
 type Options struct {
 	Debug bool // also lines of level debug
+	Quiet bool // warnings and errors alone; Debug goes before it
 	JSON  bool // for machines; otherwise key=value text for people
 }
 
 // New gives a logger that writes to w.
 func New(w io.Writer, o Options) *slog.Logger {
 	level := slog.LevelInfo
-	if o.Debug {
+	switch {
+	case o.Debug:
 		level = slog.LevelDebug
+	case o.Quiet:
+		level = slog.LevelWarn
 	}
 	ho := &slog.HandlerOptions{Level: level}
 	if o.JSON {

@@ -3,7 +3,9 @@ package logging_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,5 +36,25 @@ func TestTheContextsAttributesStandInEveryLine(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAQuietLogHasWarningsAndDebugGoesBeforeIt(t *testing.T) {
+	for _, tt := range []struct {
+		options logging.Options
+		want    string
+	}{
+		{logging.Options{}, "INFO WARN"}, {logging.Options{Quiet: true}, "WARN"}, {logging.Options{Quiet: true, Debug: true}, "DEBUG INFO WARN"},
+	} {
+		log := logging.New(io.Discard, tt.options)
+		var got []string
+		for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn} {
+			if log.Enabled(t.Context(), level) {
+				got = append(got, level.String())
+			}
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%+v logs %v, want %s", tt.options, got, tt.want)
+		}
 	}
 }
