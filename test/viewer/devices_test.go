@@ -11,6 +11,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
 	"github.com/sticky-pi/sticky-pi-server/test/stack"
 )
 
@@ -124,7 +126,7 @@ func TestWhatDevicesCaughtInTheRangeCanBeCheckedAndSaved(t *testing.T) {
 	if got := eval[[]string](b, rowsOfDevices); got[0] != catches {
 		t.Errorf("most was caught by %v", got)
 	}
-	for device, want := range map[string]string{catches: "+12", fellOff: "0", nowhere: "–", longGone: "–"} {
+	for device, want := range map[string]string{catches: "+12 by night", fellOff: "0 by night", nowhere: "– by night", longGone: "–"} {
 		if got := cellOf(b, device, "Caught"); got != want {
 			t.Errorf("%s caught %q, want %q", device, got, want)
 		}
@@ -137,13 +139,7 @@ func TestWhatDevicesCaughtInTheRangeCanBeCheckedAndSaved(t *testing.T) {
 		t.Errorf("it was reckoned %q", how)
 	}
 	// what is saved
-	eval[bool](b, `(() => {
-		URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text }); return 'data:,' }
-		return true
-	})()`)
-	b.press(`.filters button`, `Catches`)
-	b.waitFor(`window.saved !== undefined`)
-	lines := strings.Split(strings.TrimSpace(eval[string](b, `window.saved`)), "\r\n")
+	lines := b.saved(`.filters button`, `Catches`)
 	if len(lines) != 7 || !strings.HasPrefix(lines[0], "device,images,") || !strings.HasPrefix(lines[1], catches+",48,") {
 		t.Errorf("saved was %q", lines)
 	}
@@ -206,4 +202,96 @@ func TestTheMapShowsDevicesOfOnePlaceAndAsksNobodyElse(t *testing.T) {
 	}
 	b.mu.Unlock()
 	b.quiet()
+}
+
+// saved presses a button that saves a file, and gives its lines.
+func (b *tab) saved(selector, text string) []string {
+	b.Helper()
+	eval[bool](b, `(() => {
+		delete window.saved
+		URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text }); return 'data:,' }
+		return true
+	})()`)
+	b.press(selector, text)
+	b.waitFor(`window.saved !== undefined`)
+	return strings.Split(strings.TrimSuffix(eval[string](b, `window.saved`), "\r\n"), "\r\n")
+}
+
+// fillNights uploads what a device at Greenwich took in 26 nights of June 2022, at dusk, midnight and dawn; each night has one
+// insect more than the one before came in. There are no images of the fifth night, the tenth is not annotated, and on the fifteenth
+// the card was changed at midnight.
+func fillNights(t testing.TB, s *stack.Stack, device string) {
+	t.Helper()
+	c := client(t, s)
+	f := func(v float64) *float64 { return &v }
+	insects := 1
+	for night := 1; night <= 26; night++ {
+		if night == 5 {
+			continue
+		}
+		dusk := time.Date(2022, 6, night, 20, 30, 0, 0, time.UTC)
+		for _, after := range []time.Duration{0, 210 * time.Minute, 7 * time.Hour} {
+			at := dusk.Add(after)
+			photo := spitest.Photo{Generation: spitest.Second, Width: 64, Height: 48, Seed: uint64(at.Unix()), Quality: 70, //nolint:gosec // after 1970
+				Metadata: spi.Image{Temp: f(16 - after.Hours()), Hum: f(60), Lat: f(51.4780), Lng: f(0.001)}}
+			image, err := c.PutImage(t.Context(), spi.FileOf(spitest.Name(device, at), spitest.JPEG(photo)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case night == 15 && after == 210*time.Minute:
+				insects = 1
+			case after > 210*time.Minute:
+				insects += night
+			}
+			if night != 10 {
+				squares := make([]spi.Contour, insects)
+				for i := range squares {
+					squares[i] = square(2*i, 2, 2)
+				}
+				annotate(t, c, image, squares...)
+			}
+		}
+	}
+}
+
+func TestCatchesOfEachNightAreShownWithWhatTheyRestOnAndSaved(t *testing.T) {
+	s := start(t)
+	const device, other = "1a2b3c09", "1a2b3c0a"
+	fillNights(t, s, device)
+	fillNights(t, s, other)
+	for _, size := range []viewport{desktop, phone} {
+		b := open(t, s, size)
+		b.logIn("/devices?from=2022-05-20&to=2022-06-30", stack.AdminName, stack.AdminPassword)
+		b.waitFor(`document.querySelectorAll('.devices tbody tr').length === 2`)
+		b.press(`.devices td a`, `by night`)
+		b.waitFor(`location.search.includes('nights=` + device + `') && document.querySelectorAll('.nights tbody tr').length === 26`)
+		rows := eval[[]string](b, `[...document.querySelectorAll('.nights tbody tr')].map((r) => r.innerText.replace(/\s+/g, ' ').trim())`)
+		for i, want := range map[int]string{
+			0:       "26 to 27 Jun +26 ",
+			25:      "1 to 2 Jun +1 3 1 → 2 9 to 16",
+			26 - 5:  "5 to 6 Jun no images 0 – –",
+			26 - 10: "10 to 11 Jun not looked at by the detector yet 0 of 3 – 9 to 16",
+			26 - 15: "15 to 16 Jun +15 card changed 16 Jun 00:00 ",
+		} {
+			if !strings.HasPrefix(rows[i], want) {
+				t.Errorf("row %d is %q, want %q", i, rows[i], want)
+			}
+		}
+		const want = "+336 in 24 nights 2 nights not counted: no images (1), not looked at by the detector yet (1)"
+		if got := eval[string](b, `document.querySelector('.night-sum p').innerText`); got != want {
+			t.Errorf("in all it is %q, want %q", got, want)
+		}
+		b.look("nights")
+		lines := b.saved(`.nights-view button`, `CSV`)
+		if len(lines) != 27 || !strings.HasPrefix(lines[1], device+",2022-06-01,2022-06-01T20:") || !strings.HasSuffix(lines[1], ",yes,1,,3,3,1,2,,9,16") {
+			t.Errorf("saved was %q", lines)
+		}
+		b.do(chromedp.KeyEvent(kb.Escape))
+		b.waitFor(`document.querySelector('.nights-view') === null && !location.search.includes('nights')`)
+		if lines := b.saved(`.filters button`, `Nights`); len(lines) != 1+2*26 || !strings.HasPrefix(lines[52], other+",2022-06-26,") {
+			t.Errorf("of all devices, saved was %q", lines)
+		}
+		b.quiet()
+	}
 }

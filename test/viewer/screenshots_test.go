@@ -40,6 +40,7 @@ var scenes = []struct {
 		b.waitFor(`document.querySelectorAll('.moved img').length === 2 && document.querySelector('.stage-note') === null`)
 	}},
 	{"devices", "/devices", `document.querySelector('.devices tbody tr') && document.querySelector('.morning li')`, nil},
+	{"nights", "/devices?nights=" + beside, `document.querySelector('.nights tbody tr')`, nil},
 	{"devices-map", "/devices?as=map", `document.querySelector('.cluster') && document.querySelector('.morning li')`, func(b *tab) {
 		b.press(`.cluster .touch`, ``)
 		b.waitFor(`document.querySelector('.map-chosen')`)

@@ -1,6 +1,7 @@
 import { useMemo } from 'preact/hooks'
 import './devices.css'
 import { formatOrder, parseOrder, turned, type Order } from '../../lib/order'
+import { save } from '../../lib/save'
 import { useStore } from '../../lib/store'
 import { dayOf } from '../../lib/time'
 import { zone } from '../../state/prefs'
@@ -16,6 +17,7 @@ import { DeviceMap } from './map'
 import { Mark } from './mark'
 import { Morning } from './morning'
 import { FALLS, inOrder, NAMES, rowsOf, type Row } from './row'
+import { NightsView, SaveNights } from './nights-view'
 import { DeviceTable } from './table'
 import { caughtCSV } from './words'
 
@@ -35,6 +37,7 @@ export default function DevicesPage() {
   const text = (view.extra['find'] ?? '').toLowerCase()
   const order = parseOrder(view.extra['sort'], NAMES, 'state')
   const rows = useMemo(() => inOrder(all.filter((r) => (!show || r.condition.kind === show) && r.state.device.includes(text)), order), [all, show, text, order.by, order.falling])
+  const nightly = all.find((r) => r.state.device === view.extra['nights']?.toLowerCase())
   const asMap = view.extra['as'] === 'map'
 
   if (!scope) {
@@ -75,11 +78,13 @@ export default function DevicesPage() {
               onInput={(e) => setExtra({ find: e.currentTarget.value || null })}
             />
             {!asMap && <SortBy order={order} />}
+            {!asMap && <SaveNights key={`${scope.start} ${scope.end} ${rows.map((r) => r.state.device).join()}`} rows={rows} scope={scope} now={now} offset={offset} />}
             {!asMap && <SaveCaught rows={rows} name={`caught.${dayOf(scope.start)}.${dayOf(scope.end - 1)}.csv`} ready={points !== null} />}
           </div>
           {rows.length === 0 && <Empty>No such device.</Empty>}
           {rows.length > 0 && asMap && <DeviceMap rows={rows} kinds={kinds} />}
           {rows.length > 0 && !asMap && <DeviceTable rows={rows} scope={scope} now={now} order={order} onSort={(by) => setExtra({ sort: formatOrder(turned(order, by, FALLS.has(by))) })} />}
+          {nightly && <NightsView key={nightly.state.device} row={nightly} scope={scope} now={now} offset={offset} />}
         </>
       )}
     </>
@@ -111,15 +116,6 @@ function SaveCaught({ rows, name, ready }: { rows: readonly Row[]; name: string;
       <Icon name="download" /> Catches (CSV)
     </button>
   )
-}
-
-function save(name: string, text: string): void {
-  const address = URL.createObjectURL(new Blob([text], { type: 'text/csv' }))
-  const a = document.createElement('a')
-  a.href = address
-  a.download = name
-  a.click()
-  setTimeout(() => URL.revokeObjectURL(address), 60_000) // once the browser has read it
 }
 
 /** For narrow screens, whose table has no heads. */

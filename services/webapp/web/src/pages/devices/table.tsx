@@ -6,7 +6,7 @@ import { useStore } from '../../lib/store'
 import { count, showDuration } from '../../lib/time'
 import { zone } from '../../state/prefs'
 import { useProgress, waitingOf, type Waiting } from '../../state/progress'
-import { useView } from '../../state/view'
+import { formatView, useView } from '../../state/view'
 import type { Scope } from '../../state/scope'
 import { Link } from '../../ui/link'
 import { SortHead } from '../../ui/sort-head'
@@ -156,6 +156,11 @@ function Device({ row, waiting, now, over }: { row: Row; waiting: Waiting | null
           </>
         ) : (
           '–'
+        )}
+        {d.images > 0 && (
+          <Link href={formatView({ ...view, extra: { ...view.extra, nights: d.device } })} label={`${d.device}: catches by night`}>
+            by night
+          </Link>
         )}
       </Cell>
       <Cell name="Last night" class="number">
