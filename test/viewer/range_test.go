@@ -1,6 +1,7 @@
 package viewer
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -8,7 +9,10 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"github.com/sticky-pi/sticky-pi-server/services/spi/spitest"
 	"github.com/sticky-pi/sticky-pi-server/test/stack"
 )
 
@@ -87,6 +91,48 @@ func TestWhereThereAreNoImagesThePageLeadsToThem(t *testing.T) {
 	b.waitFor(`document.querySelector('.notice')?.innerText.includes('cannot be read')`)
 	b.do(chromedp.Navigate(b.url + "/images?from=2022-06-02&to=2022-06-01"))
 	b.waitFor(countIs(2))
+	b.quiet()
+}
+
+// TestAllImagesOfManyDevicesAreLookedForInPartsThatOneMayStop has more devices than one request of ten years may have.
+func TestAllImagesOfManyDevicesAreLookedForInPartsThatOneMayStop(t *testing.T) {
+	const devices, atOnce = 140, 136
+	_, c, w, b := openRemote(t, "/data?"+juneRange, 1)
+	var uploads errgroup.Group
+	uploads.SetLimit(4)
+	for n := range devices - 1 {
+		uploads.Go(func() error {
+			photo := spitest.Photo{Generation: spitest.Second, Width: 64, Height: 48, Seed: uint64(n), Quality: 70} //nolint:gosec // small
+			_, err := c.PutImage(t.Context(), spi.FileOf(spitest.Name(fmt.Sprintf("%08x", n), june.AddDate(0, 0, -n)), spitest.JPEG(photo)))
+			return err
+		})
+	}
+	if err := uploads.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.Click(`button[aria-label="Refresh"]`))
+	b.waitFor(countIs(2)) // of the two days
+	all := func() {
+		t.Helper()
+		eval[bool](b, `(() => { const s = document.querySelector('.scope-bar select'); s.value = 'all'; return s.dispatchEvent(new Event('change', {bubbles: true})) })()`)
+	}
+	release := w.hold()
+	all()
+	b.waitFor(`[...document.querySelectorAll('.scope-bar button')].some((e) => e.innerText.includes('Stop'))`)
+	b.look("finding")
+	b.press(`.scope-bar button`, `Stop looking (0 of `)
+	b.waitFor(`!document.querySelector('.scope-bar select').disabled && ![...document.querySelectorAll('.scope-bar button')].some((e) => e.innerText.includes('Stop'))`)
+	release()
+	if at := eval[string](b, `location.search`); at != "?"+juneRange {
+		t.Errorf("who stopped is taken to %s", at)
+	}
+	before := b.asked("v2/devices")
+	all()
+	b.waitFor(countIs(devices) + ` && location.search.includes('from=` + june.AddDate(0, 0, 2-devices).Format(time.DateOnly) + `&to=2022-06-01')`)
+	// one for the names, some for ten years, and one for the range that was found
+	if n, want := b.asked("v2/devices")-before, 1+(devices+atOnce-1)/atOnce+1; n < want {
+		t.Errorf("%d requests, want %d at least", n, want)
+	}
 	b.quiet()
 }
 

@@ -2,10 +2,11 @@
 // that need a device's state (GET /v2/devices) take it from here.
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { api, ApiError, isAbort } from '../api/http'
+import { getDevices } from '../api/devices'
 import type { DeviceState } from '../api/types'
 import { pause } from '../lib/pause'
 import { Store, useStore } from '../lib/store'
-import { DAY, dayOf, parseTime, wireTime } from '../lib/time'
+import { DAY, dayOf, parseTime } from '../lib/time'
 import { session } from './session'
 import { go, rangeOf, view } from './view'
 
@@ -66,6 +67,7 @@ async function load(): Promise<void> {
     asked = ''
     clearTimeout(retry)
     running?.abort()
+    stopFinding()
     scope.set(null)
     return
   }
@@ -79,7 +81,7 @@ async function load(): Promise<void> {
   running = mine
   loading.set(true)
   try {
-    const devices = await api<DeviceState[]>(`v2/devices?start=${wireTime(start)}&end=${wireTime(end)}`, { signal: mine.signal })
+    const devices = await getDevices(start, end, { signal: mine.signal })
     scope.set({ start, end, devices, loadedAt: Date.now() / 1000 })
     scopeError.set(null)
     failures = 0
@@ -104,16 +106,51 @@ export function askScope(): void {
 /** Days that a request may have. */
 const MOST_DAYS = 3650
 
+/** How many devices' images were looked for by now; null while nobody looks. */
+export const finding = new Store<{ done: number; of: number } | null>(null)
+let search: AbortController | null = null
+
 /** Goes to the range from the first to the last day that has an image of the devices in scope. */
 export async function showAll(): Promise<void> {
+  search?.abort()
+  const mine = new AbortController()
+  search = mine
+  const from = view.value
   const end = parseTime(dayOf(Date.now() / 1000)) + 2 * DAY // clocks may be ahead
   const start = end - MOST_DAYS * DAY
+  finding.set({ done: 0, of: inScope(scope.value?.devices ?? [], from.devices).length })
   try {
-    const all = await api<DeviceState[]>(`v2/devices?start=${wireTime(start)}&end=${wireTime(end)}`)
-    const days = inScope(all, view.value.devices).flatMap((d) => [d.images_per_day.findIndex((n) => n > 0), d.images_per_day.findLastIndex((n) => n > 0)]).filter((i) => i >= 0)
-    if (days.length > 0) go({ range: { from: dayOf(start + Math.min(...days) * DAY), to: dayOf(start + Math.max(...days) * DAY) }, zoom: null })
+    const all = await getDevices(start, end, { only: from.devices, signal: mine.signal, progress: (done, of) => finding.set({ done, of }), ask: patient })
+    const days = all.flatMap((d) => [d.images_per_day.findIndex((n) => n > 0), d.images_per_day.findLastIndex((n) => n > 0)]).filter((i) => i >= 0)
+    // who looks at another range by now is not taken away from it
+    if (days.length > 0 && view.value.range === from.range && !mine.signal.aborted) {
+      const [first, last] = [days.reduce((a, b) => Math.min(a, b)), days.reduce((a, b) => Math.max(a, b))]
+      go({ range: { from: dayOf(start + first * DAY), to: dayOf(start + last * DAY) }, zoom: null })
+    }
   } catch (e) {
-    scopeError.set(e instanceof ApiError ? e : new ApiError('internal', String(e), 0))
+    if (!isAbort(e)) scopeError.set(e instanceof ApiError ? e : new ApiError('internal', String(e), 0))
+  } finally {
+    if (search === mine) finding.set(null)
+  }
+}
+
+/** Ends a search for all images; the range stays. */
+export function stopFinding(): void {
+  search?.abort()
+  search = null
+  finding.set(null)
+}
+
+/** Asks, and asks again as long as the server says that it is working out the days: it gets further each time. */
+async function patient(path: string, options: { signal?: AbortSignal }): Promise<DeviceState[]> {
+  for (let failures = 1; ; failures++) {
+    try {
+      return await api<DeviceState[]>(path, options)
+    } catch (e) {
+      if (!(e instanceof ApiError && (e.status === 503 || e.status === 429) && e.retryAfter > 0)) throw e
+      await new Promise((done) => setTimeout(done, pause(failures, e.retryAfter)))
+      options.signal?.throwIfAborted()
+    }
   }
 }
 

@@ -2,7 +2,7 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks'
 import { useStore } from '../lib/store'
 import { count, DAY, dayOf, parseTime } from '../lib/time'
-import { inScope, loading, refresh, showAll, useScope } from '../state/scope'
+import { finding, inScope, loading, refresh, showAll, stopFinding, useScope } from '../state/scope'
 import { DEFAULT_DAYS, go, rangeOf, useView } from '../state/view'
 import { Icon } from './icon'
 import { Empty, IconButton } from './page'
@@ -17,7 +17,7 @@ export function ScopeBar() {
   const [start, end] = rangeOf(view)
   const shown = { from: dayOf(start), to: dayOf(end - DAY) }
   const [typed, type] = useState<{ from: string; to: string; left?: true } | null>(null) // what is not in the address (yet)
-  const [finding, setFinding] = useState(false)
+  const search = useStore(finding)
   useEffect(() => type(null), [shown.from, shown.to])
   const { from, to } = typed ?? shown
   const wrong = !typed?.left ? '' : from < EARLIEST || to < EARLIEST ? `There are no images from before ${EARLIEST.slice(0, 4)}.` : from > to ? 'From is after To.' : ''
@@ -28,16 +28,12 @@ export function ScopeBar() {
     if (next.from >= EARLIEST && next.from <= next.to && (next.from !== shown.from || next.to !== shown.to)) go({ range: next, zoom: null })
   }
 
-  async function choose(name: string) {
+  function choose(name: string) {
     const today = dayOf(Date.now() / 1000)
     if (name === 'week') take({ from: dayOf(Date.now() / 1000 - 6 * DAY), to: today })
     else if (name === 'month') take({ from: `${today.slice(0, 8)}01`, to: today })
     else if (name === 'year') take({ from: `${today.slice(0, 5)}01-01`, to: today })
-    else if (name === 'all') {
-      setFinding(true)
-      await showAll()
-      setFinding(false)
-    }
+    else if (name === 'all') void showAll()
   }
 
   const known = new Set((scope?.devices ?? []).map((d) => d.device))
@@ -51,14 +47,19 @@ export function ScopeBar() {
       </button>
       <label>
         <span class="sr-only">Other ranges</span>
-        <select value="" disabled={finding} onChange={(e) => void choose(e.currentTarget.value)}>
-          <option value="">{finding ? 'A moment…' : 'Other ranges'}</option>
+        <select value="" disabled={search !== null} onChange={(e) => choose(e.currentTarget.value)}>
+          <option value="">{search ? 'A moment…' : 'Other ranges'}</option>
           <option value="week">Last 7 days</option>
           <option value="month">This month</option>
           <option value="year">This year</option>
           <option value="all">All images</option>
         </select>
       </label>
+      {search && (
+        <button type="button" onClick={stopFinding}>
+          <Icon name="close" /> Stop looking ({search.done} of {count(search.of, 'device')})
+        </button>
+      )}
       <DeviceChooser />
       <IconButton icon="refresh" label="Refresh" class={busy ? 'turning' : ''} onClick={refresh} />
       {(wrong || view.misread) && (
@@ -115,7 +116,7 @@ function DateField(props: { label: string; value: string; wrong: boolean; onType
 export function NoImages() {
   const view = useView()
   const scope = useScope()
-  const [finding, setFinding] = useState(false)
+  const search = useStore(finding)
   const chosen = new Set(view.devices.map((d) => d.toLowerCase()))
   const asked = scope?.devices.filter((d) => chosen.size === 0 || chosen.has(d.device.toLowerCase())) ?? []
   if (!scope || asked.length === 0) return <Empty>{scope?.devices.length === 0 ? 'No image has arrived yet.' : 'No images in this range. Choose another one, or other devices, above.'}</Empty>
@@ -127,14 +128,7 @@ export function NoImages() {
       <button type="button" class="primary" onClick={() => go({ range: { from: days[0], to: days[1] }, zoom: null })}>
         Show the {DEFAULT_DAYS} days to {days[1]}
       </button>{' '}
-      <button
-        type="button"
-        disabled={finding}
-        onClick={() => {
-          setFinding(true)
-          void showAll().finally(() => setFinding(false))
-        }}
-      >
+      <button type="button" disabled={search !== null} onClick={() => void showAll()}>
         Show all images
       </button>
     </Empty>
