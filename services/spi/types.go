@@ -98,6 +98,7 @@ type What string
 const (
 	Metadata      What = "metadata"
 	FullImage     What = "image"
+	SavedImage    What = "image-download" // the same; browsers save it as DEVICE.DATETIME.jpg
 	Thumbnail     What = "thumbnail"      // a JPEG that fits 512 x 384
 	ThumbnailMini What = "thumbnail-mini" // a JPEG that fits 128 x 96
 )

@@ -62,6 +62,9 @@ type Store interface {
 	// AppendURL appends the presigned GET URL of an object (SigV4, public endpoint). It asks nobody, and gives the same
 	// bytes for the same key within one signing window.
 	AppendURL(dst []byte, key string) []byte
+	// AppendSavingURL does the same, with a URL whose reply browsers save under the last part of the key, and do not show: the
+	// header Content-Disposition is signed with it.
+	AppendSavingURL(dst []byte, key string) []byte
 	// PresignPost lets whoever has the result put the object of exactly that key, once or more often, without knowing the
 	// store's keys (SigV4, public endpoint). It asks nobody. CodeInvalid for a key that cannot be one.
 	PresignPost(key string, how Post) (PresignedPost, error)

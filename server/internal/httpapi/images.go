@@ -13,12 +13,12 @@ import (
 // what reads the last part of the path.
 func what(c *gin.Context) (spi.What, error) {
 	switch w := spi.What(c.Param("what")); w {
-	case spi.Metadata, spi.FullImage, spi.Thumbnail, spi.ThumbnailMini:
+	case spi.Metadata, spi.FullImage, spi.SavedImage, spi.Thumbnail, spi.ThumbnailMini:
 		return w, nil
 	case "thumbnail_mini":
 		return spi.ThumbnailMini, nil
 	default:
-		return "", spi.Errorf(spi.CodeInvalid, "%.40q is no kind of image: ask for metadata, image, thumbnail or thumbnail-mini", string(w))
+		return "", spi.Errorf(spi.CodeInvalid, "%.40q is no kind of image: ask for metadata, image, image-download, thumbnail or thumbnail-mini", string(w))
 	}
 }
 
@@ -27,11 +27,15 @@ func (a *api) urls(w spi.What) func([]byte, *store.Image) []byte {
 	if w == spi.Metadata {
 		return func(b []byte, _ *store.Image) []byte { return append(b, `""`...) }
 	}
+	appendURL := a.Blobs.AppendURL
+	if w == spi.SavedImage {
+		w, appendURL = spi.FullImage, a.Blobs.AppendSavingURL
+	}
 	var key []byte
 	return func(b []byte, m *store.Image) []byte {
 		key = ingest.AppendKey(key[:0], m.Device, m.Datetime, w)
 		b = append(b, '"')
-		b = a.Blobs.AppendURL(b, string(key))
+		b = appendURL(b, string(key))
 		return append(b, '"')
 	}
 }

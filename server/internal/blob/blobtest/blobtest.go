@@ -473,6 +473,28 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		}
 	})
 
+	t.Run("a URL for saving gives the bytes with the name, and no other name", func(t *testing.T) {
+		s := fresh(t)
+		const key = "raw_images/5c173ff2/5c173ff2.2020-06-20_21-33-24.jpg"
+		mustPut(t, s, key, []byte("a photograph"))
+		url := string(s.AppendSavingURL(nil, key))
+		reply, err := http.Get(url) //nolint:noctx,gosec // a test's own server
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(reply.Body)
+		if err := errors.Join(err, reply.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := reply.Header.Get("Content-Disposition"), `attachment; filename="5c173ff2.2020-06-20_21-33-24.jpg"`; got != want || string(body) != "a photograph" {
+			t.Errorf("GET %s: %q, %q", url, got, body)
+		}
+		other := strings.Replace(url, "5c173ff2.2020-06-20_21-33-24.jpg%22", "other.exe%22", 1)
+		if status, got := fetch(t, other); other == url || status != http.StatusForbidden {
+			t.Errorf("GET %s: %d, %q", other, status, got)
+		}
+	})
+
 	t.Run("AppendURL appends, and gives the same bytes each time", func(t *testing.T) {
 		s := fresh(t)
 		// Twice, should midnight lie between the two.

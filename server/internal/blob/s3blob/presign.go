@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"hash"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +37,8 @@ type presigner struct {
 // signingWindow holds what the URLs of one signing time share.
 type signingWindow struct {
 	from    int64  // the signing time, Unix seconds
-	query   string // from the ? on, up to the signature's value
-	tail    string // of the canonical request: what follows the path
+	query   string // without the ?, and without the signature
+	tail    string // of the canonical request: what follows the query
 	toSign  string // of the string to sign: what precedes the canonical request's hash
 	signers sync.Pool
 }
@@ -47,8 +48,8 @@ type signer struct {
 	buf []byte
 }
 
-// appendURL is safe for concurrent use.
-func (p *presigner) appendURL(dst []byte, key string) []byte {
+// appendURL is safe for concurrent use. more is a further part of the query, with its &; its name sorts behind those of SigV4.
+func (p *presigner) appendURL(dst []byte, key, more string) []byte {
 	w := p.windowAt(p.now())
 	s := w.signers.Get().(*signer)
 
@@ -58,6 +59,9 @@ func (p *presigner) appendURL(dst []byte, key string) []byte {
 
 	s.buf = append(s.buf[:0], p.canonical...)
 	s.buf = append(s.buf, dst[path:]...)
+	s.buf = append(s.buf, '\n')
+	s.buf = append(s.buf, w.query...)
+	s.buf = append(s.buf, more...)
 	s.buf = append(s.buf, w.tail...)
 	sum := sha256.Sum256(s.buf)
 	s.buf = append(s.buf[:0], w.toSign...)
@@ -66,7 +70,10 @@ func (p *presigner) appendURL(dst []byte, key string) []byte {
 	s.mac.Write(s.buf)
 	s.buf = s.mac.Sum(s.buf[:0])
 
+	dst = append(dst, '?')
 	dst = append(dst, w.query...)
+	dst = append(dst, more...)
+	dst = append(dst, "&X-Amz-Signature="...)
 	dst = hex.AppendEncode(dst, s.buf)
 	w.signers.Put(s)
 	return dst
@@ -102,8 +109,8 @@ func (p *presigner) newWindow(from int64) *signingWindow {
 
 	w := &signingWindow{
 		from:   from,
-		query:  "?" + query + "&X-Amz-Signature=",
-		tail:   "\n" + query + "\nhost:" + p.host + "\n\nhost\nUNSIGNED-PAYLOAD",
+		query:  query,
+		tail:   "\nhost:" + p.host + "\n\nhost\nUNSIGNED-PAYLOAD",
 		toSign: algorithm + "\n" + stamp + "\n" + scope + "\n",
 	}
 	w.signers.New = func() any { return &signer{mac: hmac.New(sha256.New, key)} }
@@ -158,4 +165,15 @@ func escapeQuery(s string) string {
 		}
 	}
 	return string(dst)
+}
+
+// attachment is the Content-Disposition by which an object is saved under the last part of its key.
+func attachment(key string) string {
+	name := strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' || r == '"' || r == '\\' {
+			return '_'
+		}
+		return r
+	}, key[strings.LastIndexByte(key, '/')+1:])
+	return `attachment; filename="` + name + `"`
 }

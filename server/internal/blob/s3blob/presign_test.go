@@ -28,7 +28,7 @@ func presignConfig(now func() time.Time) Config {
 func at(t time.Time) func() time.Time { return func() time.Time { return t } }
 
 // sdkURL signs with the SDK's signer, which is the reference.
-func sdkURL(t testing.TB, cfg Config, key string, when time.Time) string {
+func sdkURL(t testing.TB, cfg Config, key string, when time.Time, more ...string) string {
 	t.Helper()
 	u, err := url.Parse(cfg.PublicURL)
 	if err != nil {
@@ -36,7 +36,7 @@ func sdkURL(t testing.TB, cfg Config, key string, when time.Time) string {
 	}
 	u.Path = "/" + cfg.Bucket + "/" + key
 	u.RawPath = "/" + cfg.Bucket + "/" + strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(key), "+", "%20"), "%2F", "/")
-	u.RawQuery = "X-Amz-Expires=604800"
+	u.RawQuery = strings.Join(append([]string{"X-Amz-Expires=604800"}, more...), "&")
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, u.String(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -104,6 +104,37 @@ func TestAURLIsOfTheFormThatClientsRelyOn(t *testing.T) {
 		"&X-Amz-Date=20260228T000000Z&X-Amz-Expires=604800&X-Amz-SignedHeaders=host&X-Amz-Signature="
 	if rest, ok := strings.CutPrefix(got, want); !ok || len(rest) != 64 {
 		t.Errorf("AppendURL\n gives %s\n want  %s...", got, want)
+	}
+}
+
+func TestTheNameUnderWhichAnObjectIsSavedIsSigned(t *testing.T) {
+	noon := time.Date(2026, 2, 28, 12, 0, 0, 0, time.UTC)
+	s := mustNew(t, presignConfig(at(noon)))
+	for key, name := range map[string]string{
+		"raw_images/5c173ff2/5c173ff2.2020-06-20_21-33-24.jpg": "5c173ff2.2020-06-20_21-33-24.jpg",
+		"plain.jpg":                "plain.jpg",
+		`a/b "; x\y` + "\r\né.jpg": "b__;_x_y___.jpg",
+	} {
+		ref, err := presignConfig(nil).withDefaults()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(s.AppendSavingURL([]byte("before "), key))
+		u, err := url.Parse(strings.TrimPrefix(got, "before "))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if disposition, want := u.Query().Get("response-content-disposition"), `attachment; filename="`+name+`"`; disposition != want {
+			t.Errorf("%q is saved by %s, want %s", key, disposition, want)
+		}
+		// the SDK's signer gives the same signature to such an address
+		signed, err := url.Parse(sdkURL(t, ref, key, noon.Truncate(24*time.Hour), "response-content-disposition="+url.QueryEscape(`attachment; filename="`+name+`"`)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(signed.Query(), u.Query()); diff != "" {
+			t.Errorf("%q (-SDK +ours):\n%s", key, diff)
+		}
 	}
 }
 

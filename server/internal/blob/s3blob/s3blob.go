@@ -397,7 +397,12 @@ func (s *Store) Folders(ctx context.Context, prefix string) iter.Seq2[string, er
 }
 
 // AppendURL appends the presigned GET URL of an object; see [blob.Store].
-func (s *Store) AppendURL(dst []byte, key string) []byte { return s.urls.appendURL(dst, key) }
+func (s *Store) AppendURL(dst []byte, key string) []byte { return s.urls.appendURL(dst, key, "") }
+
+// AppendSavingURL appends the presigned URL by which browsers save an object; see [blob.Store].
+func (s *Store) AppendSavingURL(dst []byte, key string) []byte {
+	return s.urls.appendURL(dst, key, "&response-content-disposition="+escapeQuery(attachment(key)))
+}
 
 // PresignPost signs the upload of one object; see [blob.Store].
 func (s *Store) PresignPost(key string, how blob.Post) (blob.PresignedPost, error) {
