@@ -7,12 +7,15 @@ import (
 	"image/color"
 	"image/png"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -336,5 +339,36 @@ func TestALongTableIsLoadedAsItIsScrolled(t *testing.T) {
 	}
 	b.do(chromedp.Click(`.data-table tbody tr:last-child a`))
 	b.waitFor(`location.search.includes('image=` + name(last) + `') && document.querySelector('.image-view') !== null`)
+	b.quiet()
+}
+
+func TestAPhotographIsSavedUnderItsName(t *testing.T) {
+	s := start(t)
+	fillReal(t, s)
+	b := open(t, s, desktop)
+	folder := t.TempDir()
+	call(b, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: folder})
+	b.logIn("/images?"+realRange+"&image="+realImage, stack.AdminName, stack.AdminPassword)
+	b.press(`.image-controls a`, `Save`)
+	file := filepath.Join(folder, realImage+".jpg")
+	original, err := os.ReadFile(filepath.Join(stack.SharedData(t, "raw_images"), realImage+".jpg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		saved, err := os.ReadFile(file)
+		if bytes.Equal(saved, original) {
+			break
+		}
+		select {
+		case <-b.ctx.Done():
+			t.Fatalf("the photograph is not saved: %v", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	if !eval[bool](b, `document.querySelector('.image-view') !== null`) {
+		t.Error("the page was left")
+	}
+	b.look("image-saved")
 	b.quiet()
 }

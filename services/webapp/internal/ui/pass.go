@@ -28,6 +28,7 @@ var endpoints = []endpoint{
 
 	{http.MethodPost, "get_images/metadata"},
 	{http.MethodPost, "get_images/image"},
+	{http.MethodPost, "get_images/image-download"},
 	{http.MethodPost, "get_images/thumbnail"},
 	{http.MethodPost, "get_images/thumbnail-mini"},
 	{http.MethodPost, "get_image_series/metadata"},

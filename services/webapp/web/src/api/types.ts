@@ -31,7 +31,7 @@ export interface ImageKey {
   datetime: string
 }
 
-export type What = 'metadata' | 'image' | 'thumbnail' | 'thumbnail-mini'
+export type What = 'metadata' | 'image' | 'image-download' | 'thumbnail' | 'thumbnail-mini'
 
 export interface Annotation {
   id: number

@@ -137,13 +137,13 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
   }
   const fullUrl = full?.name === name ? full.url : null
 
-  // the address of the original, for its link
-  const [original, setOriginal] = useState<{ name: string; url: string } | null>(null)
+  // the addresses of the original, to look at and to save
+  const [original, setOriginal] = useState<{ name: string; url: string; saving: string } | null>(null)
   useEffect(() => {
     if (!image || playing) return
     let mine = true
-    getImage('image', ref.device, ref.time).then(
-      (i) => mine && i && setOriginal({ name, url: i.url }),
+    Promise.all([getImage('image', ref.device, ref.time), getImage('image-download', ref.device, ref.time)]).then(
+      ([i, s]) => mine && i && s && setOriginal({ name, url: i.url, saving: s.url }),
       () => {},
     )
     return () => {
@@ -224,14 +224,24 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
         <IconButton icon="fit" label="Whole image" disabled={missing} onClick={() => setZoom({ k: 1, at: zoom.at + 1 })} />
         <CopyButton what="link to this view" text={location.href} icon="link" />
         {original?.name === name ? (
-          <a class="button" href={original.url} target="_blank" rel="noreferrer">
-            <Icon name="external" /> Full image
-          </a>
+          <>
+            <a class="button" href={original.url} target="_blank" rel="noreferrer">
+              <Icon name="external" /> Full image
+            </a>
+            <a class="button" href={original.saving} rel="noreferrer" title={`Save the full image as ${name}.jpg`}>
+              <Icon name="download" /> Save
+            </a>
+          </>
         ) : (
-          // its room is kept: what comes later would move the buttons from under the pointer
-          <button type="button" disabled>
-            <Icon name="external" /> Full image
-          </button>
+          // their room is kept: what comes later would move the buttons from under the pointer
+          <>
+            <button type="button" disabled>
+              <Icon name="external" /> Full image
+            </button>
+            <button type="button" disabled>
+              <Icon name="download" /> Save
+            </button>
+          </>
         )}
       </div>
       {image && <Metadata image={image} found={found} known={known} />}
