@@ -976,6 +976,9 @@ look_into_dump() {
 # why_not FINDINGS: what look_into_dump has against a dump
 why_not() { printf '%s\n' "$1" | sed -n '1s/^! //p'; }
 
+# rows_in FINDINGS: how much a dump holds, for people
+rows_in() { printf '%s\n' "$1" | awk '{ n += $2 } END { print n (n == 1 ? " row in " : " rows in ") NR " tables" }'; }
+
 cmd_mysql_backup() {
     [ $# -le 1 ] || misuse "mysql-backup takes a folder or nothing"
     dir=$(CDPATH='' cd -- "${1:-.}" 2>/dev/null && pwd -P) || die "there is no folder $1"
@@ -1006,7 +1009,7 @@ cmd_mysql_backup() {
             break
         fi
     done
-    say "$dir/$name is written and whole: $(printf '%s\n' "$rows" | awk '{ n += $2 } END { print n " rows in " NR " tables" }')"
+    say "$dir/$name is written and whole: $(rows_in "$rows")"
 }
 
 # check_backup FILE: refuses what must not be restored; sets rows
@@ -1026,7 +1029,7 @@ check_backup() {
     if noted=$(sed -n 's/^# rows: //p' "$1.sha256" 2>/dev/null) && [ -n "$noted" ] && [ "$noted" != "$rows" ]; then
         die "$1 is refused: it does not hold the rows that $1.sha256 lists"
     fi
-    say "it is whole: $(printf '%s\n' "$rows" | awk '{ n += $2 } END { print n " rows in " NR " tables" }')"
+    say "it is whole: $(rows_in "$rows")"
 }
 
 # count_query DATABASE ROWS: SQL that counts what ROWS lists
@@ -1524,8 +1527,11 @@ cmd_doctor() {
     else
         bad "settings: ${why#deploy.sh: }"
     fi
-    [ "$faults" -eq 0 ] || die "doctor: $faults faults: each line FAIL says what to do"
-    say "doctor: all is well"
+    case $faults in
+    0) say "doctor: all is well" ;;
+    1) die "doctor: 1 fault: the line FAIL says what to do" ;;
+    *) die "doctor: $faults faults: each line FAIL says what to do" ;;
+    esac
 }
 
 # --- Debian packages --------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/server/internal/blob/s3blob"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/fsck"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/ingest/thumbnail"
+	kitprogress "github.com/sticky-pi/sticky-pi-server/services/kit/progress"
 )
 
 // FsckOptions say how far [Fsck] goes.
@@ -25,12 +26,9 @@ type FsckOptions struct {
 // fsckPause is how often Fsck says how far it has come.
 const fsckPause = 5 * time.Second
 
-// ErrFaults says that [Fsck] found faults which remain.
-var ErrFaults = errors.New("faults remain")
-
 // Fsck holds the database and the object store of a server against each other. It writes a line to out for each fault, and
-// to progress how far it has come, every few seconds. Servers may run meanwhile; the database must be up to date. An error
-// that is [ErrFaults] says how many faults remain.
+// to progress how far it has come, every few seconds. Servers may run meanwhile; the database must be up to date. Faults that
+// remain are an error.
 func Fsck(ctx context.Context, cfg Config, o FsckOptions, log *slog.Logger, out, progress io.Writer) (err error) {
 	db, err := openDatabase(cfg, log)
 	if err != nil {
@@ -81,21 +79,29 @@ func Fsck(ctx context.Context, cfg Config, o FsckOptions, log *slog.Logger, out,
 	if err != nil {
 		return fmt.Errorf("gave up at %s: %w", describe(result, o.Deep), err)
 	}
-	fmt.Fprintf(out, "%d images, %d tuboids and %d objects: %d faults, %d mended", result.Images, result.Tuboids, result.Objects, result.Faults, result.Mended)
-	if result.TooYoungToSay > 0 {
-		fmt.Fprintf(out, "; %d objects without a row are younger than an hour and may be uploads under way", result.TooYoungToSay)
-	}
-	fmt.Fprintln(out)
+	fmt.Fprintln(out, summary(result))
 	if left := result.Faults - result.Mended; left > 0 {
-		return fmt.Errorf("%d %w", left, ErrFaults)
+		return errors.New(kitprogress.Count(left, "fault remains", "faults remain"))
 	}
 	return nil
 }
 
+// summary is what Fsck came to.
+func summary(p fsck.Progress) string {
+	s := fmt.Sprintf("%s, %s and %s: %s, %d mended", kitprogress.Count(p.Images, "image", "images"), kitprogress.Count(p.Tuboids, "tuboid", "tuboids"),
+		kitprogress.Count(p.Objects, "object", "objects"), kitprogress.Count(p.Faults, "fault", "faults"), p.Mended)
+	if p.TooYoungToSay > 0 {
+		s += "; " + kitprogress.Count(p.TooYoungToSay, "object without a row is younger than an hour and may be an upload under way",
+			"objects without a row are younger than an hour and may be uploads under way")
+	}
+	return s
+}
+
 func describe(p fsck.Progress, deep bool) string {
-	s := fmt.Sprintf("%s %s: %d images, %d tuboids, %d objects", p.Stage, p.At, p.Images, p.Tuboids, p.Objects)
+	s := fmt.Sprintf("%s %s: %s, %s, %s", p.Stage, p.At, kitprogress.Count(p.Images, "image", "images"), kitprogress.Count(p.Tuboids, "tuboid", "tuboids"),
+		kitprogress.Count(p.Objects, "object", "objects"))
 	if deep {
 		s += fmt.Sprintf(", %d MB read", p.Bytes>>20)
 	}
-	return s + fmt.Sprintf(", %d faults", p.Faults)
+	return s + ", " + kitprogress.Count(p.Faults, "fault", "faults")
 }

@@ -305,7 +305,7 @@ func TestTheCommandLineAsksBeforeItDeletes(t *testing.T) {
 				t.Fatal(err)
 			}
 			in := bufio.NewReader(terminal)
-			if question, err := in.ReadString(':'); err != nil || !strings.Contains(question, "1 images and what hangs on them will be deleted for good") {
+			if question, err := in.ReadString(':'); err != nil || !strings.Contains(question, "1 image and what hangs on it will be deleted for good") {
 				t.Fatalf("%q, %v", question, err)
 			}
 			if _, err := io.WriteString(terminal, test.answer+"\n"); err != nil {
@@ -447,7 +447,7 @@ func TestADownloadTrustsNothingThatTheServerSays(t *testing.T) {
 	p := newPerson(t)
 	p.typing("password\n", "login", s.URL, "--user", "anna").done()
 	out := filepath.Join(p.home, "a", "b", "c", "d")
-	r := p.run("download", "--since", "2026", "--out", out).failed(3, "3 of 4 images failed").says("not the name of a device", "1 images downloaded")
+	r := p.run("download", "--since", "2026", "--out", out).failed(3, "3 of 4 images failed").says("not the name of a device", "1 image downloaded")
 	if strings.ContainsAny(r.stdout+r.errs, "\x1b\x07") {
 		t.Errorf("a terminal would obey the server: %q", r.errs)
 	}

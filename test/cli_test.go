@@ -305,9 +305,9 @@ func TestTheCommandLineFromACardToItsPictures(t *testing.T) {
 		}
 
 		gone := slices.Sorted(maps.Keys(files))[0]
-		p.run("delete", gone).failed(2, "1 images", "--yes")
+		p.run("delete", gone).failed(2, "1 image and", "--yes")
 		p.run("delete", gone, "--yes").done().says(strings.TrimSuffix(gone, ".jpg"))
-		p.run("delete", gone, "--yes").failed(1, "1 of the 1 images were not there")
+		p.run("delete", gone, "--yes").failed(1, "1 of 1 image was not there")
 		if n := len(p.run("list", "--since", "2020", "-d", device, "--json").rows()); n != 7 {
 			t.Errorf("after deleting one of 8 there are %d", n)
 		}
@@ -339,7 +339,7 @@ func TestTheCommandLineAndWhatWasFoundOnImages(t *testing.T) {
 		one, list := p.file("one.json", document(names[0], algorithm)), p.file("list.json", "["+document(names[1], algorithm)+"]")
 		p.run("annotations", "put", one, list).done().says("2 annotations stored")
 		p.run("annotations", "put", one).failed(1, "already")
-		p.run("annotations", "put", one, p.file("new.json", document(names[2], algorithm))).failed(3, "1 of 2 files").says("one.json: ", "1 annotations stored")
+		p.run("annotations", "put", one, p.file("new.json", document(names[2], algorithm))).failed(3, "1 of 2 files").says("one.json: ", "1 annotation stored")
 		p.typing(document(names[2], algorithm+"-2"), "annotations", "put", "-").done()
 		p.run("annotations", "put", p.file("bad.json", "{")).failed(1, "bad.json", "not JSON")
 		if rows := p.threeForms("annotations", "get", "--since", "2020", "-d", device); len(rows) != 4 || rows[0]["json"] != "" || rows[0]["n_objects"] != 1.0 {
@@ -418,7 +418,7 @@ func TestTheCommandLineAndWhatWasFoundOnImages(t *testing.T) {
 		p.run("tuboids", "get", "--since", "2020", "-d", device, "--out", out).done().says("2 were there already")
 
 		label := fmt.Sprintf(`{"tuboid_id":%q,"algo_name":"itc","algo_version":%q,"label":3,"pattern":"^Insecta","type":"insect","order":"Diptera"}`, insects[0].id(), matcherVersion)
-		p.typing(label, "labels", "put", "-").done().says("1 labels stored")
+		p.typing(label, "labels", "put", "-").done().says("1 label stored")
 		if rows := p.threeForms("labels", "get", insects[0].id(), insects[1].id()); len(rows) != 1 || rows[0].text("order") != "Diptera" {
 			t.Errorf("labels: %v", rows)
 		}
@@ -431,13 +431,13 @@ func TestTheCommandLineAndWhatWasFoundOnImages(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.file("bundle/config/model.yaml", "a: 1\n")
-		p.run("bundle", "push", bundle, source).done().says("config/model.yaml", "1 files uploaded")
+		p.run("bundle", "push", bundle, source).done().says("config/model.yaml", "1 file uploaded")
 		p.run("bundle", "push", bundle, source).done().says("0 files uploaded")
 		if rows := p.threeForms("bundle", "list", bundle); rows[0].text("key") != "config/model.yaml" {
 			t.Errorf("bundle: %v", rows)
 		}
 		pulled := filepath.Join(p.home, "pulled")
-		p.run("bundle", "pull", bundle, pulled, "--part", "data").done().says("1 files downloaded")
+		p.run("bundle", "pull", bundle, pulled, "--part", "data").done().says("1 file downloaded")
 		wantFiles(t, pulled, map[string][]byte{"config/model.yaml": []byte("a: 1\n")})
 		p.run("bundle", "pull", "no-"+bundle, pulled).failed(1, "there is no bundle")
 	})

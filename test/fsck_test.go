@@ -42,8 +42,8 @@ func TestFsckFindsAndMendsWhileTheServerRuns(t *testing.T) {
 	}
 	keys := keysOf(device, photos[1].at)
 	remove(keys[1])
-	fsck(1, nil, "missing-thumbnail "+keys[1], "1 faults, 0 mended", "1 faults remain")
-	fsck(0, []string{"--repair"}, "missing-thumbnail "+keys[1], "(mended)", "1 faults, 1 mended")
+	fsck(1, nil, "missing-thumbnail "+keys[1], "1 fault, 0 mended", "1 fault remains")
+	fsck(0, []string{"--repair"}, "missing-thumbnail "+keys[1], "(mended)", "1 fault, 1 mended")
 	same(t, "objects", 3, len(b.objects(device, photos[1].at)))
 	fsck(0, nil)
 

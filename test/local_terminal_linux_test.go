@@ -1,44 +1,23 @@
 package test
 
 import (
-	"fmt"
 	"io"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/creack/pty"
 
 	"github.com/sticky-pi/sticky-pi-server/test/stack"
 )
 
-// openTerminal gives both ends of a terminal: the one that somebody sits at, and the one that programs have.
-func openTerminal(t *testing.T) (seat, program *os.File) {
-	t.Helper()
-	seat, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+func TestOnATerminalLocalModeEndsWithWhereToLogIn(t *testing.T) {
+	t.Parallel()
+	seat, program, err := pty.Open()
 	if err != nil {
 		t.Skipf("no terminal can be made: %v", err)
 	}
-	t.Cleanup(func() { _ = seat.Close() })
-	fd := int(seat.Fd())
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return seat, program
-}
-
-func TestOnATerminalLocalModeEndsWithWhereToLogIn(t *testing.T) {
-	t.Parallel()
-	seat, program := openTerminal(t)
+	defer func() { _ = seat.Close() }()
 	seen := make(chan string)
 	go func() {
 		all, _ := io.ReadAll(seat) // it ends with an error, once no program has the terminal any more

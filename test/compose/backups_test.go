@@ -155,7 +155,7 @@ func (c *composed) testDatabaseBackup(t *testing.T, photos *photographs, stored 
 // copied reads what s3-backup and s3-restore say at their end.
 func copied(t *testing.T, out string) (all, copied, already int) {
 	t.Helper()
-	found := regexp.MustCompile(`(?m)^(\d+) objects, .*: (\d+) copied \(.*\), (\d+) were there already, 0 faults`).FindStringSubmatch(out)
+	found := regexp.MustCompile(`(?m)^(\d+) objects, .*: (\d+) copied \(.*\), (\d+) (?:was|were) there already, 0 faults`).FindStringSubmatch(out)
 	if found == nil {
 		t.Fatalf("no end of a copy:\n%s", out)
 	}

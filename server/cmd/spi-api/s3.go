@@ -54,13 +54,19 @@ func (c copyArgs) run(ctx context.Context, do func(context.Context, server.S3, s
 		Fault: func(key string, err error) { fmt.Fprintf(out, "%q: %v\n", key, err) },
 	})
 	stop()
-	fmt.Fprintf(os.Stdout, "%d objects, %s: %d copied (%s), %d were there already, %d faults\n",
-		progress.Seen.Load(), kitprogress.Size(progress.SeenBytes.Load()), progress.Copied.Load(), kitprogress.Size(progress.CopiedBytes.Load()),
-		progress.Seen.Load()-progress.Copied.Load()-progress.Faults.Load(), progress.Faults.Load())
+	fmt.Fprintln(os.Stdout, summary(&progress))
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted: the same command goes on from here (%w)", ctx.Err())
 	}
 	return err
+}
+
+// summary is what a copy came to.
+func summary(p *server.CopyProgress) string {
+	seen, copied, faults := p.Seen.Load(), p.Copied.Load(), p.Faults.Load()
+	return fmt.Sprintf("%s, %s: %d copied (%s), %s there already, %s",
+		kitprogress.Count(seen, "object", "objects"), kitprogress.Size(p.SeenBytes.Load()), copied, kitprogress.Size(p.CopiedBytes.Load()),
+		kitprogress.Count(seen-copied-faults, "was", "were"), kitprogress.Count(faults, "fault", "faults"))
 }
 
 // drawProgress draws a bar until stop; what is written to the writer appears above it.
@@ -97,12 +103,12 @@ func drawProgress(w io.Writer, p *server.CopyProgress) (out io.Writer, stop func
 
 func printProgress(w io.Writer, p *server.CopyProgress) (stop func()) {
 	return kitprogress.Every(lineEvery, func() {
-		of := fmt.Sprintf("%d", p.Total.Load())
-		if !p.Counted.Load() {
-			of += " and more"
+		of := fmt.Sprintf("%d and more objects", p.Total.Load())
+		if p.Counted.Load() {
+			of = kitprogress.Count(p.Total.Load(), "object", "objects")
 		}
-		fmt.Fprintf(w, "%d of %s objects, %d copied (%s), %d faults\n",
-			p.Seen.Load(), of, p.Copied.Load(), kitprogress.Size(p.CopiedBytes.Load()), p.Faults.Load())
+		fmt.Fprintf(w, "%d of %s, %d copied (%s), %s\n",
+			p.Seen.Load(), of, p.Copied.Load(), kitprogress.Size(p.CopiedBytes.Load()), kitprogress.Count(p.Faults.Load(), "fault", "faults"))
 	})
 }
 

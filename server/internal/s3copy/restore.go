@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/blob"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/progress"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -75,7 +76,7 @@ func Restore(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	if n := c.Progress.Faults.Load(); n > 0 {
-		return fmt.Errorf("%d %w", n, ErrFaults)
+		return fmt.Errorf("%s %w", progress.Count(n, "object", "objects"), ErrFaults)
 	}
 	return nil
 }

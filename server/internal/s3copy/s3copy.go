@@ -1,7 +1,7 @@
 // Package s3copy copies a bucket into a folder and back: only what is new or changed, several objects at a time, every one
 // checked against its md5, in memory that does not grow with the bucket. A copy that is interrupted goes on where it stopped.
 //
-// It may import blob and services/spi; the bucket is an interface of its own, as it needs more than the API does.
+// It may import blob, services/kit and services/spi; the bucket is an interface of its own, as it needs more than the API does.
 //
 // A backup's folder holds
 //
@@ -79,7 +79,7 @@ type Progress struct {
 }
 
 // ErrFaults says that a copy came to its end, but not every object is copied.
-var ErrFaults = errors.New("objects could not be copied")
+var ErrFaults = errors.New("could not be copied")
 
 // copier is a copy that runs.
 type copier struct {

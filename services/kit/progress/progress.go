@@ -28,6 +28,14 @@ func Every(pause time.Duration, do func()) (stop func()) {
 	}
 }
 
+// Count is a number and the word for as many.
+func Count(n int64, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
 // Size writes a number of bytes for people, in units of 1024.
 func Size(n int64) string {
 	switch {

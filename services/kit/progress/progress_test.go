@@ -15,6 +15,14 @@ func TestSizesAreWrittenInUnitsOf1024(t *testing.T) {
 	}
 }
 
+func TestCountsOfOneAreSingular(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 images", 1: "1 image", 2: "2 images", 21: "21 images"} {
+		if got := progress.Count(n, "image", "images"); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+}
+
 func TestNothingIsCalledOnceItIsStopped(t *testing.T) {
 	called := make(chan struct{}, 1)
 	n := 0 // no lock: stop waits, which the race detector proves

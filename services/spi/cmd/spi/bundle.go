@@ -105,7 +105,7 @@ func bundleDone(a *app, p *progress, keys []string, err error) error {
 		fmt.Fprintln(a.out, printable(key))
 	}
 	if err == nil && !a.Quiet {
-		a.remark("%d files %s (%s); the others were up to date", len(keys), p.verb, kitprogress.Size(p.moved.Load()))
+		a.remark("%s %s (%s); the others were up to date", kitprogress.Count(int64(len(keys)), "file", "files"), p.verb, kitprogress.Size(p.moved.Load()))
 	}
 	return err
 }

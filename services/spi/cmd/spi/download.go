@@ -99,7 +99,7 @@ func (c downloadCmd) table(ctx context.Context, a *app, client *spi.Client, seri
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "%d images are in %s\n", n, path)
+	fmt.Fprintf(a.out, "%s in %s\n", kitprogress.Count(int64(n), "image is", "images are"), path)
 	return nil
 }
 
@@ -221,7 +221,8 @@ func (c downloadCmd) pictures(ctx context.Context, a *app, client *spi.Client, s
 	stop()
 
 	p := d.progress
-	fmt.Fprintf(a.out, "%d images downloaded (%s), %s there already, %d failed\n", p.done.Load(), kitprogress.Size(p.moved.Load()), counts(p.skipped.Load(), "was", "were"), p.failed.Load())
+	fmt.Fprintf(a.out, "%s downloaded (%s), %s there already, %d failed\n", kitprogress.Count(p.done.Load(), "image", "images"), kitprogress.Size(p.moved.Load()),
+		kitprogress.Count(p.skipped.Load(), "was", "were"), p.failed.Load())
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func inputs[T any](a *app, paths []string) ([]inputFile[T], error) {
 	return all, nil
 }
 
-// send gives each file to do, tells of those that fail, and ends with what was done of how many. Errors that every file
+// send gives each file to do, tells of those that fail, and ends with how many of the noun were stored. Errors that every file
 // would meet end it at once.
 func send[T, R any](ctx context.Context, a *app, noun string, files []inputFile[T], do func(items []T) ([]R, error)) error {
 	done, failed := 0, 0
@@ -111,7 +111,7 @@ func send[T, R any](ctx context.Context, a *app, noun string, files []inputFile[
 		failed++
 		a.remark("%s: %s", printable(f.path), text)
 	}
-	fmt.Fprintf(a.out, "%d %s stored\n", done, noun)
+	fmt.Fprintln(a.out, kitprogress.Count(int64(done), noun, noun+"s"), "stored")
 	if failed > 0 {
 		return someFailedf(int64(done), "%d of %d files were refused", failed, len(files))
 	}
@@ -242,7 +242,7 @@ func (c annotationsPutCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	return send(ctx, a, "annotations", files, func(docs []json.RawMessage) ([]spi.Annotation, error) {
+	return send(ctx, a, "annotation", files, func(docs []json.RawMessage) ([]spi.Annotation, error) {
 		return client.PutAnnotations(ctx, docs...)
 	})
 }
@@ -292,7 +292,8 @@ func (c tuboidsGetCmd) download(ctx context.Context, a *app, client *spi.Client,
 	p := a.progress("downloaded", "tuboids")
 	err = c.each(ctx, a, client, p, series)
 	p.Stop()
-	fmt.Fprintf(a.out, "%d tuboids downloaded (%s), %s there already, %d failed\n", p.done.Load(), kitprogress.Size(p.moved.Load()), counts(p.skipped.Load(), "was", "were"), p.failed.Load())
+	fmt.Fprintf(a.out, "%s downloaded (%s), %s there already, %d failed\n", kitprogress.Count(p.done.Load(), "tuboid", "tuboids"), kitprogress.Size(p.moved.Load()),
+		kitprogress.Count(p.skipped.Load(), "was", "were"), p.failed.Load())
 	if err == nil && p.failed.Load() > 0 {
 		err = someFailedf(p.done.Load()+p.skipped.Load(), "%d of %d tuboids failed; the same command tries them again", p.failed.Load(), p.total.Load())
 	}
@@ -389,7 +390,7 @@ func (c tuboidsPutCmd) Run(ctx context.Context, a *app) error {
 	p.Counted()
 	err = c.each(ctx, a, client, p, info)
 	p.Stop()
-	fmt.Fprintf(a.out, "%d tuboids uploaded (%s), %d failed\n", p.done.Load(), kitprogress.Size(p.moved.Load()), p.failed.Load())
+	fmt.Fprintf(a.out, "%s uploaded (%s), %d failed\n", kitprogress.Count(p.done.Load(), "tuboid", "tuboids"), kitprogress.Size(p.moved.Load()), p.failed.Load())
 	if err == nil && p.failed.Load() > 0 {
 		err = someFailedf(p.done.Load(), "%d of %d tuboids failed", p.failed.Load(), len(c.Folders))
 	}
@@ -479,7 +480,7 @@ func (c labelsPutCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	return send(ctx, a, "labels", files, func(labels []spi.NewLabel) ([]spi.Label, error) {
+	return send(ctx, a, "label", files, func(labels []spi.NewLabel) ([]spi.Label, error) {
 		return client.PutLabels(ctx, labels...)
 	})
 }

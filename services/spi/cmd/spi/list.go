@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	kitprogress "github.com/sticky-pi/sticky-pi-server/services/kit/progress"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -101,7 +102,7 @@ func days(seconds int64) string {
 	case seconds < 0:
 		return "-"
 	}
-	return fmt.Sprintf("%d minutes", seconds/60)
+	return kitprogress.Count(seconds/60, "minute", "minutes")
 }
 
 func plain(s string) string { return s }
@@ -130,7 +131,7 @@ func (c deleteCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if !c.Yes {
-		if err := a.confirm(ctx, fmt.Sprintf("%d images and what hangs on them will be deleted for good", len(keys)), "delete"); err != nil {
+		if err := a.confirm(ctx, kitprogress.Count(int64(len(keys)), "image and what hangs on it", "images and what hangs on them")+" will be deleted for good", "delete"); err != nil {
 			return err
 		}
 	}
@@ -141,7 +142,7 @@ func (c deleteCmd) Run(ctx context.Context, a *app) error {
 	err = show(a, c.outputFlags, each(gone),
 		column[spi.Image]{"DELETED", func(i spi.Image) string { return i.Device + "." + spi.FormatDatetime(i.Datetime.Time, spi.DateV1) }})
 	if err == nil && len(gone) < len(keys) {
-		err = someFailedf(int64(len(gone)), "%d of the %d images were not there", len(keys)-len(gone), len(keys))
+		err = someFailedf(int64(len(gone)), "%d of %s not there", len(keys)-len(gone), kitprogress.Count(int64(len(keys)), "image was", "images were"))
 	}
 	return err
 }

@@ -136,14 +136,6 @@ func (p *progress) line(now time.Time) string {
 	return text
 }
 
-// counts is a number and the word for as many.
-func counts(n int64, one, more string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, more)
-}
-
 func (s state) count() string {
 	if s.counted {
 		return fmt.Sprint(s.total)

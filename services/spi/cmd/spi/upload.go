@@ -87,9 +87,9 @@ func (c uploadCmd) write(a *app, r upload.Report) error {
 }
 
 func uploadSummary(r upload.Report) string {
-	text := fmt.Sprintf("%d of %d images uploaded (%s), %s there already", r.Uploaded, r.Found, kitprogress.Size(r.UploadedBytes), counts(r.AlreadyThere, "was", "were"))
+	text := fmt.Sprintf("%d of %d images uploaded (%s), %s there already", r.Uploaded, r.Found, kitprogress.Size(r.UploadedBytes), kitprogress.Count(r.AlreadyThere, "was", "were"))
 	if r.DryRun {
-		text = fmt.Sprintf("%d of %d images would be uploaded (%s), %s there already", r.WouldUpload, r.Found, kitprogress.Size(r.WouldBytes), counts(r.AlreadyThere, "is", "are"))
+		text = fmt.Sprintf("%d of %d images would be uploaded (%s), %s there already", r.WouldUpload, r.Found, kitprogress.Size(r.WouldBytes), kitprogress.Count(r.AlreadyThere, "is", "are"))
 	}
 	if r.Deleted > 0 {
 		text += fmt.Sprintf(", %d deleted here", r.Deleted)
@@ -98,7 +98,7 @@ func uploadSummary(r upload.Report) string {
 		text += fmt.Sprintf(", %d failed", r.Failed)
 	}
 	if r.Ignored > 0 {
-		text += fmt.Sprintf("; %s ignored", counts(r.Ignored, "other file", "other files"))
+		text += fmt.Sprintf("; %s ignored", kitprogress.Count(r.Ignored, "other file", "other files"))
 	}
 	if !r.Complete && r.Stopped != "" {
 		text += "; not complete"
