@@ -2,171 +2,173 @@ package builtin
 
 import "math"
 
-// conv is a 3 x 3 convolution over zero-padded pixels, with a bias and ReLU.
-//
-// Two identities save work; both hold exactly but for rounding. Along a row, Winograd's F(2,3) makes two outputs out of four
-// products instead of six (Lavin and Gray 2016, arXiv:1509.09308). And of a picture enlarged by 2 (each pixel four times), the nine
-// weights of an output meet only four pixels: added up beforehand, four products do instead of nine.
+// conv is a 3 x 3 convolution over zero-padded pixels, with a bias and ReLU: Winograd's F(2 x 2, 3 x 3) (Lavin and Gray 2016,
+// arXiv:1509.09308), which holds exactly but for rounding. A square of 2 x 2 outputs is made of 16 products, instead of 36, of
+// sums of the 4 x 4 inputs that it meets and sums of weights. Of inputs that come from a picture enlarged by 2 (each pixel four
+// times), 7 of the 16 sums are nought, so that 9 products do.
 type conv struct {
-	kernels *kernels
-	in      int           // channels that a pixel of the input has, without those from below
-	out     int           // channels, not padded
-	row     [4]*matrix    // for the four products of a pair of outputs: three segments, the rows y-1, y, y+1
-	below   [2][2]*matrix // [y%2][x%2]: two segments, two rows below; each 2 pixels wide
-	bias    []float32     // padded
+	kernels  *kernels
+	own      int           // channels of a pixel, padding included
+	below    int           // and of one of the level below, if the convolution has such inputs
+	out      int           // channels, not padded
+	products [4][4]*matrix // of a square's rows and columns
+	bias     []float32     // padded
 }
+
+// squares is how many squares are worked on at a time: their sums and products stay in the processor's cache. As it is no power of 2, they
+// do not all fall into the same few lines of it.
+const squares = 44
+
+// factors are the sums of three weights of a row or column, one for each product.
+var factors = [4][3]float64{{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}}
+
+// nought is the product of a row or column that is nought for inputs from the level below: the two pixels in the middle are the same, and
+// it is their difference that counts.
+const nought = 2
 
 // newConv packs weights [out][below+own][3][3]. A pixel of the input has in channels, of which the first own are used.
 func newConv(k *kernels, weight, bias []float32, in, own, below int) *conv {
 	out := len(bias)
-	c := &conv{kernels: k, in: in, out: out, bias: make([]float32, k.padded(out))}
+	c := &conv{kernels: k, own: in, out: out, bias: make([]float32, k.padded(out))}
 	copy(c.bias, bias)
-	at := func(o, i, ky, kx int) float32 { return weight[((o*(below+own)+i)*3+ky)*3+kx] }
-
-	var products [4][]float32
-	for p := range products {
-		products[p] = make([]float32, 3*in*out)
+	if below > 0 {
+		c.below = k.padded(below)
 	}
-	for ky := range 3 {
-		for i := range own {
-			for o := range out {
-				a, b, d := at(o, below+i, ky, 0), at(o, below+i, ky, 1), at(o, below+i, ky, 2)
-				to := (ky*in+i)*out + o
-				products[0][to], products[1][to], products[2][to], products[3][to] = a, (a+b+d)/2, (a-b+d)/2, d
+	for q := range 4 {
+		for p := range 4 {
+			rows := in
+			if q != nought && p != nought {
+				rows += c.below
 			}
-		}
-	}
-	for p := range products {
-		c.row[p] = k.matrix(products[p], out, 3)
-	}
-	if below == 0 {
-		return c
-	}
-	// taps[parity][which of the two pixels] are the weights' rows or columns that meet it.
-	taps := [2][2][]int{{{0}, {1, 2}}, {{0, 1}, {2}}}
-	inBelow := k.padded(below)
-	for py := range 2 {
-		for px := range 2 {
-			w := make([]float32, 2*2*inBelow*out)
-			for ty := range 2 {
-				for tx := range 2 {
-					for _, ky := range taps[py][ty] {
-						for _, kx := range taps[px][tx] {
-							for i := range below {
-								for o := range out {
-									w[((ty*2+tx)*inBelow+i)*out+o] += at(o, i, ky, kx)
-								}
-							}
+			w := make([]float32, rows*out)
+			for i := range below + own {
+				row := i - below // the level below comes first in the weights, and last here
+				if i < below {
+					row = in + i
+				}
+				if row >= rows {
+					continue
+				}
+				for o := range out {
+					var sum float64
+					for ky, fy := range factors[q] {
+						for kx, fx := range factors[p] {
+							sum += fy * fx * float64(weight[((o*(below+own)+i)*3+ky)*3+kx])
 						}
 					}
+					w[row*out+o] = float32(sum)
 				}
 			}
-			c.below[py][px] = k.matrix(w, out, 2)
+			c.products[q][p] = k.matrix(w, out)
 		}
 	}
 	return c
 }
 
-// rows gives the outputs for pictures of w x h pixels; below, if the convolution has such inputs, is half as wide and high.
+// rows gives the outputs for pictures of w x h pixels, both even; below, if the convolution has such inputs, is half as wide and high.
 func (c *conv) rows(w, h int, below *grid, own rows) rows {
-	pairs := (w + 1) / 2
-	in, out := c.in, c.kernels.padded(c.out)
-	// The last three rows of input, transformed: four lists of pairs x in numbers each. Zeros above and below the picture.
-	var ring [3][4][]float32
-	var nothing [4][]float32
-	for p := range nothing {
-		nothing[p] = make([]float32, pairs*in)
-		for r := range ring {
-			ring[r][p] = make([]float32, pairs*in)
-		}
+	k := c.kernels
+	// The last six rows of input, with a pixel of zeros before and after them; and one of zeros, for above and below the picture.
+	var ring [6][]float32
+	for i := range ring {
+		ring[i] = make([]float32, (w+2)*c.own)
 	}
-	var products [4][]float32
-	for p := range products {
-		products[p] = make([]float32, pairs*out)
-	}
-	result := make([]float32, rowLength(w, out))
-	var empty []float32
-	if below != nil {
-		empty = make([]float32, below.stride)
-	}
-	src := make([][]float32, 3)
-	have := 0 // rows of input seen
-	return func(y int) []float32 {
-		for ; have <= min(y+1, h-1); have++ {
-			transform(ring[have%3], own(have), in)
-		}
-		at := func(y int) [4][]float32 {
-			if y < 0 || y >= h {
-				return nothing
-			}
-			return ring[y%3]
-		}
-		above, here, under := at(y-1), at(y), at(y+1)
-		for p := range products {
-			src[0], src[1], src[2] = above[p], here[p], under[p]
-			c.row[p].mul(products[p], out, pairs, src, in)
-		}
-		pixels := result[out : out+w*out]
-		if below != nil {
-			c.fromBelow(pixels, y, below, empty)
-		} else {
-			clear(pixels)
-		}
-		combine(pixels, products, c.bias)
-		return result
-	}
-}
-
-// fromBelow writes the part of row y that comes from the level below.
-func (c *conv) fromBelow(pixels []float32, y int, below *grid, empty []float32) {
+	empty := make([]float32, (w+2)*c.own)
 	at := func(y int) []float32 {
-		if y < 0 || y >= below.h {
+		if y < 0 || y >= h {
 			return empty
 		}
-		return below.row(y)
+		return ring[y%len(ring)]
 	}
-	out := c.kernels.padded(c.out)
-	first := at(y/2 - 1 + y%2)
-	second := at(y/2 + y%2)
-	for px := range 2 {
-		// Pixel x meets the pixels x/2-1 and x/2 below if it is even, else x/2 and x/2+1; rows begin with pixel -1.
-		src := [][]float32{first[px*below.c:], second[px*below.c:]}
-		c.below[y%2][px].mul(pixels[px*out:], 2*out, below.w, src, below.c)
-	}
-}
+	inside := func(row []float32) []float32 { return row[c.own : (w+1)*c.own] }
 
-// transform turns a row d[-1], d[0], d[1] ... into the factors of the four products for each pair of pixels.
-func transform(to [4][]float32, row []float32, channels int) {
-	pairs := len(to[0]) / channels
-	for j := range pairs {
-		d := row[2*j*channels:][:4*channels]
-		d0, d1, d2, d3 := d[:channels], d[channels:2*channels], d[2*channels:3*channels], d[3*channels:]
-		t0, t1, t2, t3 := to[0][j*channels:][:channels], to[1][j*channels:][:channels], to[2][j*channels:][:channels], to[3][j*channels:][:channels]
-		for i, v := range d0 {
-			u, w := d1[i], d2[i]
-			t0[i] = v - w
-			t1[i] = u + w
-			t2[i] = w - u
-			t3[i] = u - d3[i]
+	in := c.own + c.below
+	sums := make([]float32, 4*squares*in)
+	stride := c.products[0][0].stride
+	products := make([]float32, 4*4*squares*stride)
+	have := 0 // rows of input seen
+	return func(y int, top, bottom []float32) {
+		for ; have < min(y+4, h); have += 2 {
+			own(have, inside(at(have)), inside(at(have+1)))
+		}
+		ownRows := [4][]float32{at(y - 1), at(y), at(y + 1), at(y + 2)}
+		var belowRows [4][]float32
+		if below != nil {
+			belowRows = [4][]float32{below.row(y/2 - 1), below.row(y / 2), below.row(y / 2), below.row(y/2 + 1)}
+		}
+		for from := 0; from < w/2; from += squares {
+			n := min(squares, w/2-from)
+			for q, v := range vertical {
+				first := 2 * from * c.own
+				k.sums(sums, in, n, ownRows[v.a][first:], ownRows[v.b][first:], v.sign, c.own, ownWindow)
+				if below != nil && q != nought {
+					first := from * c.below
+					k.sums(sums[c.own:], in, n, belowRows[v.a][first:], belowRows[v.b][first:], v.sign, c.below, belowWindow)
+				}
+				for p, m := range c.products[q] {
+					m.mul(products[(4*q+p)*squares*stride:], n, sums[p*squares*in:], in)
+				}
+			}
+			first := 2 * from * len(c.bias)
+			k.combine(top[first:], bottom[first:], n, products, stride, c.bias)
 		}
 	}
 }
 
-// combine adds each pair's products and the bias to the pixels, and applies ReLU.
-func combine(pixels []float32, m [4][]float32, bias []float32) {
+// vertical are the two rows of four, and the sign of the second, that each row of products is made of.
+var vertical = [4]struct {
+	a, b int
+	sign float32
+}{{0, 2, -1}, {1, 2, 1}, {2, 1, -1}, {1, 3, -1}}
+
+// window is where a square's four columns of inputs are, and how many pixels further those of the next square.
+type window struct {
+	columns [4]int
+	step    int
+}
+
+var (
+	ownWindow   = window{[4]int{0, 1, 2, 3}, 2}
+	belowWindow = window{[4]int{0, 1, 1, 2}, 1}
+)
+
+// sums writes the four sums for each of n squares and each channel, of two rows' sum or difference a + sign * b: four lists of room
+// for squares, a square's channels stride after those of the one before.
+func sums(to []float32, stride, n int, a, b []float32, sign float32, channels int, w window) {
+	for j := range n {
+		var x, y, out [4][]float32
+		for p, column := range w.columns {
+			from := (j*w.step + column) * channels
+			x[p], y[p] = a[from:][:channels], b[from:][:channels]
+			out[p] = to[(p*squares+j)*stride:][:channels]
+		}
+		x0, x1, x2, x3 := x[0], x[1][:len(x[0])], x[2][:len(x[0])], x[3][:len(x[0])]
+		y0, y1, y2, y3 := y[0][:len(x0)], y[1][:len(x0)], y[2][:len(x0)], y[3][:len(x0)]
+		t0, t1, t2, t3 := out[0][:len(x0)], out[1][:len(x0)], out[2][:len(x0)], out[3][:len(x0)]
+		for i := range x0 {
+			d0, d1, d2, d3 := x0[i]+sign*y0[i], x1[i]+sign*y1[i], x2[i]+sign*y2[i], x3[i]+sign*y3[i]
+			t0[i], t1[i], t2[i], t3[i] = d0-d2, d1+d2, d2-d1, d1-d3
+		}
+	}
+}
+
+// combine adds up each square's products and the bias, and applies ReLU. There are 16 lists of products, as sums writes them.
+func combine(top, bottom []float32, n int, products []float32, stride int, bias []float32) {
 	c := len(bias)
-	for at := 0; 2*at < len(pixels); at += c {
-		m0, m1, m2, m3 := m[0][at:][:c], m[1][at:][:c], m[2][at:][:c], m[3][at:][:c]
-		even := pixels[2*at:][:c]
-		for i, b := range bias {
-			even[i] = relu(even[i] + b + m0[i] + m1[i] + m2[i])
+	for j := range n {
+		var m [16][]float32
+		for p := range m {
+			m[p] = products[(p*squares+j)*stride:][:c]
 		}
-		if 2*at+c == len(pixels) { // the width is odd
-			break
-		}
-		odd := pixels[2*at+c:][:c]
-		for i, b := range bias {
-			odd[i] = relu(odd[i] + b + m1[i] - m2[i] - m3[i])
+		t, b := top[2*j*c:][:2*c], bottom[2*j*c:][:2*c]
+		for i, v := range bias {
+			// rows first
+			e0, o0 := m[0][i]+m[1][i]+m[2][i], m[1][i]-m[2][i]-m[3][i]
+			e1, o1 := m[4][i]+m[5][i]+m[6][i], m[5][i]-m[6][i]-m[7][i]
+			e2, o2 := m[8][i]+m[9][i]+m[10][i], m[9][i]-m[10][i]-m[11][i]
+			e3, o3 := m[12][i]+m[13][i]+m[14][i], m[13][i]-m[14][i]-m[15][i]
+			t[i], t[c+i] = relu(v+e0+e1+e2), relu(v+o0+o1+o2)
+			b[i], b[c+i] = relu(v+e1-e2-e3), relu(v+o1-o2-o3)
 		}
 	}
 }

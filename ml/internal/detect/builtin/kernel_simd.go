@@ -16,186 +16,243 @@ func fastest() *kernels {
 }
 
 func avx512() *kernels {
-	return &kernels{name: "AVX-512", widths: []int{48, 24, 8}, pack: pack}
+	return &kernels{name: "AVX-512", unit: 8, widths: []int{32, 48}, sums: sums8, combine: combine8, pack: func(width int, weights []float32) block {
+		if width == 32 {
+			return wide32(split[[32]float32](weights))
+		}
+		return wide48(split[[48]float32](weights))
+	}}
 }
 
 func avx2() *kernels {
-	return &kernels{name: "AVX2", widths: []int{24, 8}, pack: pack}
+	return &kernels{name: "AVX2", unit: 8, widths: []int{24, 32}, sums: sums8, combine: combine8, pack: func(width int, weights []float32) block {
+		if width == 24 {
+			return narrow24(split[[24]float32](weights))
+		}
+		return narrow32(split[[32]float32](weights))
+	}}
 }
 
-func pack(width int, weights []float32) block {
-	switch width {
-	case 48:
-		return simd48(split[[48]float32](weights))
-	case 24:
-		return simd24(split[[24]float32](weights))
-	}
-	return simd8(split[[8]float32](weights))
-}
-
-// split cuts a list into arrays.
-func split[A [8]float32 | [24]float32 | [48]float32](list []float32) []A {
-	var a A
-	n := len(a)
-	out := make([]A, len(list)/n)
-	for i := range out {
+// sums8 is sums for at least 8 channels. Where their number is no multiple of 8, some are done twice.
+func sums8(to []float32, stride, n int, a, b []float32, sign float32, channels int, w window) {
+	s := archsimd.BroadcastFloat32x8(sign)
+	gap := squares * stride
+	for i := 0; i < channels; i += 8 {
+		i := min(i, channels-8)
+		at0, at1, at2, at3 := w.columns[0]*channels+i, w.columns[1]*channels+i, w.columns[2]*channels+i, w.columns[3]*channels+i
+		d0 := s.MulAdd(load8(b, at0), load8(a, at0))
+		d1 := s.MulAdd(load8(b, at1), load8(a, at1))
 		for j := range n {
-			out[i][j] = list[i*n+j]
+			from := j * w.step * channels
+			d2 := s.MulAdd(load8(b, at2+from), load8(a, at2+from))
+			d3 := s.MulAdd(load8(b, at3+from), load8(a, at3+from))
+			first := j*stride + i
+			store8(d0.Sub(d2), to, first)
+			store8(d1.Add(d2), to, first+gap)
+			store8(d2.Sub(d1), to, first+2*gap)
+			store8(d1.Sub(d3), to, first+3*gap)
+			d0, d1 = d2, d3 // the first two columns of the next square
 		}
 	}
-	return out
+	archsimd.ClearAVXUpperBits()
 }
 
-// The tiles below are the fastest of those tried: with a pixel more, Go 1.26 keeps some of the sums in memory (it knows 15 vector
-// registers, and a fused multiply-add overwrites its first factor).
-
-type simd48 [][48]float32
-
-// Tiles of 2 pixels x 48 outputs, AVX-512.
-func (b simd48) mul(dst []float32, dstStride, n int, src [][]float32, srcStride, k int) {
-	p := 0
-	for ; p+2 <= n; p += 2 {
-		var s0a, s0b, s0c, s1a, s1b, s1c archsimd.Float32x16
-		for s, row := range src {
-			x0 := row[p*srcStride:][:k]
-			x1 := row[(p+1)*srcStride:][:len(x0)]
-			w := b[s*k:][:len(x0)]
-			for i := range x0 {
-				w := &w[i]
-				wa := archsimd.LoadFloat32x16((*[16]float32)(w[0:]))
-				wb := archsimd.LoadFloat32x16((*[16]float32)(w[16:]))
-				wc := archsimd.LoadFloat32x16((*[16]float32)(w[32:]))
-				v := archsimd.BroadcastFloat32x16(x0[i])
-				s0a = v.MulAdd(wa, s0a)
-				s0b = v.MulAdd(wb, s0b)
-				s0c = v.MulAdd(wc, s0c)
-				v = archsimd.BroadcastFloat32x16(x1[i])
-				s1a = v.MulAdd(wa, s1a)
-				s1b = v.MulAdd(wb, s1b)
-				s1c = v.MulAdd(wc, s1c)
-			}
+// combine8 is combine for channels that are a multiple of 8.
+func combine8(top, bottom []float32, n int, products []float32, stride int, bias []float32) {
+	c := len(bias)
+	gap := squares * stride
+	var zero archsimd.Float32x8
+	for j := range n {
+		for i := 0; i < c; i += 8 {
+			at := j*stride + i
+			even0, odd0 := pair8(products, at, gap)
+			even1, odd1 := pair8(products, at+4*gap, gap)
+			even2, odd2 := pair8(products, at+8*gap, gap)
+			even3, odd3 := pair8(products, at+12*gap, gap)
+			v := load8(bias, i)
+			at = 2*j*c + i
+			store8(v.Add(even0).Add(even1).Add(even2).Max(zero), top, at)
+			store8(v.Add(odd0).Add(odd1).Add(odd2).Max(zero), top, at+c)
+			store8(v.Add(even1).Sub(even2).Sub(even3).Max(zero), bottom, at)
+			store8(v.Add(odd1).Sub(odd2).Sub(odd3).Max(zero), bottom, at+c)
 		}
-		store48(dst[p*dstStride:], s0a, s0b, s0c)
-		store48(dst[(p+1)*dstStride:], s1a, s1b, s1c)
 	}
-	if p < n {
-		var s0a, s0b, s0c archsimd.Float32x16
-		for s, row := range src {
-			x0 := row[p*srcStride:][:k]
-			w := b[s*k:][:len(x0)]
-			for i := range x0 {
-				w := &w[i]
-				v := archsimd.BroadcastFloat32x16(x0[i])
-				s0a = v.MulAdd(archsimd.LoadFloat32x16((*[16]float32)(w[0:])), s0a)
-				s0b = v.MulAdd(archsimd.LoadFloat32x16((*[16]float32)(w[16:])), s0b)
-				s0c = v.MulAdd(archsimd.LoadFloat32x16((*[16]float32)(w[32:])), s0c)
-			}
-		}
-		store48(dst[p*dstStride:], s0a, s0b, s0c)
-	}
+	archsimd.ClearAVXUpperBits()
 }
 
-func store48(dst []float32, a, b, c archsimd.Float32x16) {
+// pair8 adds up a row of four products to what two pixels get of it.
+func pair8(m []float32, at, gap int) (even, odd archsimd.Float32x8) {
+	m0, m1, m2, m3 := load8(m, at), load8(m, at+gap), load8(m, at+2*gap), load8(m, at+3*gap)
+	return m0.Add(m1).Add(m2), m1.Sub(m2).Sub(m3)
+}
+
+// load8 and store8 bound what is left of a list, too: Go then knows that it is not empty, and leaves out some instructions.
+func load8(list []float32, at int) archsimd.Float32x8 {
+	return archsimd.LoadFloat32x8((*[8]float32)(list[at : at+8 : at+8]))
+}
+
+func store8(v archsimd.Float32x8, list []float32, at int) {
+	v.Store((*[8]float32)(list[at : at+8 : at+8]))
+}
+
+// The tiles below are the fastest of those tried. Go 1.26 knows 15 vector registers: with more sums, or the loop over the pixels around
+// them, it keeps some in memory. A fused multiply-add overwrites its first factor: where that is its last use, no copy is made.
+
+// wide32 has tiles of 4 pixels x 32 outputs.
+type wide32 [][32]float32
+
+func (wide32) pixels() int { return 4 }
+
+func (w wide32) tile(dst []float32, dstStride int, src []float32, srcStride int) {
+	x0 := src[:len(w)]
+	x1 := src[srcStride:][:len(w)]
+	x2 := src[2*srcStride:][:len(w)]
+	x3 := src[3*srcStride:][:len(w)]
+	var a0, b0, a1, b1, a2, b2, a3, b3 archsimd.Float32x16
+	for i := range w {
+		w := &w[i]
+		wa := archsimd.LoadFloat32x16((*[16]float32)(w[0:]))
+		wb := archsimd.LoadFloat32x16((*[16]float32)(w[16:]))
+		v := archsimd.BroadcastFloat32x16(x0[i])
+		a0 = v.MulAdd(wa, a0)
+		b0 = v.MulAdd(wb, b0)
+		v = archsimd.BroadcastFloat32x16(x1[i])
+		a1 = v.MulAdd(wa, a1)
+		b1 = v.MulAdd(wb, b1)
+		v = archsimd.BroadcastFloat32x16(x2[i])
+		a2 = v.MulAdd(wa, a2)
+		b2 = v.MulAdd(wb, b2)
+		v = archsimd.BroadcastFloat32x16(x3[i])
+		a3 = wa.MulAdd(v, a3)
+		b3 = v.MulAdd(wb, b3)
+	}
+	d := (*[32]float32)(dst)
+	a0.Store((*[16]float32)(d[0:]))
+	b0.Store((*[16]float32)(d[16:]))
+	d = (*[32]float32)(dst[dstStride:])
+	a1.Store((*[16]float32)(d[0:]))
+	b1.Store((*[16]float32)(d[16:]))
+	d = (*[32]float32)(dst[2*dstStride:])
+	a2.Store((*[16]float32)(d[0:]))
+	b2.Store((*[16]float32)(d[16:]))
+	d = (*[32]float32)(dst[3*dstStride:])
+	a3.Store((*[16]float32)(d[0:]))
+	b3.Store((*[16]float32)(d[16:]))
+	archsimd.ClearAVXUpperBits()
+}
+
+// wide48 has tiles of 2 pixels x 48 outputs.
+type wide48 [][48]float32
+
+func (wide48) pixels() int { return 2 }
+
+func (w wide48) tile(dst []float32, dstStride int, src []float32, srcStride int) {
+	x0 := src[:len(w)]
+	x1 := src[srcStride:][:len(w)]
+	var a0, b0, c0, a1, b1, c1 archsimd.Float32x16
+	for i := range w {
+		w := &w[i]
+		wa := archsimd.LoadFloat32x16((*[16]float32)(w[0:]))
+		wb := archsimd.LoadFloat32x16((*[16]float32)(w[16:]))
+		wc := archsimd.LoadFloat32x16((*[16]float32)(w[32:]))
+		v := archsimd.BroadcastFloat32x16(x0[i])
+		a0 = v.MulAdd(wa, a0)
+		b0 = v.MulAdd(wb, b0)
+		c0 = v.MulAdd(wc, c0)
+		v = archsimd.BroadcastFloat32x16(x1[i])
+		a1 = wa.MulAdd(v, a1)
+		b1 = wb.MulAdd(v, b1)
+		c1 = v.MulAdd(wc, c1)
+	}
 	d := (*[48]float32)(dst)
-	a.Store((*[16]float32)(d[0:]))
-	b.Store((*[16]float32)(d[16:]))
-	c.Store((*[16]float32)(d[32:]))
+	a0.Store((*[16]float32)(d[0:]))
+	b0.Store((*[16]float32)(d[16:]))
+	c0.Store((*[16]float32)(d[32:]))
+	d = (*[48]float32)(dst[dstStride:])
+	a1.Store((*[16]float32)(d[0:]))
+	b1.Store((*[16]float32)(d[16:]))
+	c1.Store((*[16]float32)(d[32:]))
+	archsimd.ClearAVXUpperBits()
 }
 
-type simd24 [][24]float32
+// narrow24 has tiles of 3 pixels x 24 outputs.
+type narrow24 [][24]float32
 
-// Tiles of 3 pixels x 24 outputs, AVX2.
-func (b simd24) mul(dst []float32, dstStride, n int, src [][]float32, srcStride, k int) {
-	p := 0
-	for ; p+3 <= n; p += 3 {
-		var s0a, s0b, s0c, s1a, s1b, s1c, s2a, s2b, s2c archsimd.Float32x8
-		for s, row := range src {
-			x0 := row[p*srcStride:][:k]
-			x1 := row[(p+1)*srcStride:][:len(x0)]
-			x2 := row[(p+2)*srcStride:][:len(x0)]
-			w := b[s*k:][:len(x0)]
-			for i := range x0 {
-				w := &w[i]
-				wa := archsimd.LoadFloat32x8((*[8]float32)(w[0:]))
-				wb := archsimd.LoadFloat32x8((*[8]float32)(w[8:]))
-				wc := archsimd.LoadFloat32x8((*[8]float32)(w[16:]))
-				v := archsimd.BroadcastFloat32x8(x0[i])
-				s0a = v.MulAdd(wa, s0a)
-				s0b = v.MulAdd(wb, s0b)
-				s0c = v.MulAdd(wc, s0c)
-				v = archsimd.BroadcastFloat32x8(x1[i])
-				s1a = v.MulAdd(wa, s1a)
-				s1b = v.MulAdd(wb, s1b)
-				s1c = v.MulAdd(wc, s1c)
-				v = archsimd.BroadcastFloat32x8(x2[i])
-				s2a = v.MulAdd(wa, s2a)
-				s2b = v.MulAdd(wb, s2b)
-				s2c = v.MulAdd(wc, s2c)
-			}
-		}
-		store24(dst[p*dstStride:], s0a, s0b, s0c)
-		store24(dst[(p+1)*dstStride:], s1a, s1b, s1c)
-		store24(dst[(p+2)*dstStride:], s2a, s2b, s2c)
-	}
-	for ; p < n; p++ {
-		var s0a, s0b, s0c archsimd.Float32x8
-		for s, row := range src {
-			x0 := row[p*srcStride:][:k]
-			w := b[s*k:][:len(x0)]
-			for i := range x0 {
-				w := &w[i]
-				v := archsimd.BroadcastFloat32x8(x0[i])
-				s0a = v.MulAdd(archsimd.LoadFloat32x8((*[8]float32)(w[0:])), s0a)
-				s0b = v.MulAdd(archsimd.LoadFloat32x8((*[8]float32)(w[8:])), s0b)
-				s0c = v.MulAdd(archsimd.LoadFloat32x8((*[8]float32)(w[16:])), s0c)
-			}
-		}
-		store24(dst[p*dstStride:], s0a, s0b, s0c)
-	}
-}
+func (narrow24) pixels() int { return 3 }
 
-func store24(dst []float32, a, b, c archsimd.Float32x8) {
+func (w narrow24) tile(dst []float32, dstStride int, src []float32, srcStride int) {
+	x0 := src[:len(w)]
+	x1 := src[srcStride:][:len(w)]
+	x2 := src[2*srcStride:][:len(w)]
+	var a0, b0, c0, a1, b1, c1, a2, b2, c2 archsimd.Float32x8
+	for i := range w {
+		w := &w[i]
+		wa := archsimd.LoadFloat32x8((*[8]float32)(w[0:]))
+		wb := archsimd.LoadFloat32x8((*[8]float32)(w[8:]))
+		wc := archsimd.LoadFloat32x8((*[8]float32)(w[16:]))
+		v := archsimd.BroadcastFloat32x8(x0[i])
+		a0 = v.MulAdd(wa, a0)
+		b0 = v.MulAdd(wb, b0)
+		c0 = v.MulAdd(wc, c0)
+		v = archsimd.BroadcastFloat32x8(x1[i])
+		a1 = v.MulAdd(wa, a1)
+		b1 = v.MulAdd(wb, b1)
+		c1 = v.MulAdd(wc, c1)
+		v = archsimd.BroadcastFloat32x8(x2[i])
+		a2 = wa.MulAdd(v, a2)
+		b2 = wb.MulAdd(v, b2)
+		c2 = v.MulAdd(wc, c2)
+	}
 	d := (*[24]float32)(dst)
-	a.Store((*[8]float32)(d[0:]))
-	b.Store((*[8]float32)(d[8:]))
-	c.Store((*[8]float32)(d[16:]))
+	a0.Store((*[8]float32)(d[0:]))
+	b0.Store((*[8]float32)(d[8:]))
+	c0.Store((*[8]float32)(d[16:]))
+	d = (*[24]float32)(dst[dstStride:])
+	a1.Store((*[8]float32)(d[0:]))
+	b1.Store((*[8]float32)(d[8:]))
+	c1.Store((*[8]float32)(d[16:]))
+	d = (*[24]float32)(dst[2*dstStride:])
+	a2.Store((*[8]float32)(d[0:]))
+	b2.Store((*[8]float32)(d[8:]))
+	c2.Store((*[8]float32)(d[16:]))
+	archsimd.ClearAVXUpperBits()
 }
 
-type simd8 [][8]float32
+// narrow32 has tiles of 2 pixels x 32 outputs.
+type narrow32 [][32]float32
 
-// Tiles of 4 pixels x 8 outputs, AVX2: for widths that are no multiple of 24, and the head.
-func (b simd8) mul(dst []float32, dstStride, n int, src [][]float32, srcStride, k int) {
-	p := 0
-	for ; p+4 <= n; p += 4 {
-		var s0, s1, s2, s3 archsimd.Float32x8
-		for s, row := range src {
-			x0 := row[p*srcStride:][:k]
-			x1 := row[(p+1)*srcStride:][:len(x0)]
-			x2 := row[(p+2)*srcStride:][:len(x0)]
-			x3 := row[(p+3)*srcStride:][:len(x0)]
-			w := b[s*k:][:len(x0)]
-			for i := range x0 {
-				w := archsimd.LoadFloat32x8(&w[i])
-				s0 = archsimd.BroadcastFloat32x8(x0[i]).MulAdd(w, s0)
-				s1 = archsimd.BroadcastFloat32x8(x1[i]).MulAdd(w, s1)
-				s2 = archsimd.BroadcastFloat32x8(x2[i]).MulAdd(w, s2)
-				s3 = archsimd.BroadcastFloat32x8(x3[i]).MulAdd(w, s3)
-			}
-		}
-		s0.Store((*[8]float32)(dst[p*dstStride:]))
-		s1.Store((*[8]float32)(dst[(p+1)*dstStride:]))
-		s2.Store((*[8]float32)(dst[(p+2)*dstStride:]))
-		s3.Store((*[8]float32)(dst[(p+3)*dstStride:]))
+func (narrow32) pixels() int { return 2 }
+
+func (w narrow32) tile(dst []float32, dstStride int, src []float32, srcStride int) {
+	x0 := src[:len(w)]
+	x1 := src[srcStride:][:len(w)]
+	var a0, b0, c0, d0, a1, b1, c1, d1 archsimd.Float32x8
+	for i := range w {
+		w := &w[i]
+		wa := archsimd.LoadFloat32x8((*[8]float32)(w[0:]))
+		wb := archsimd.LoadFloat32x8((*[8]float32)(w[8:]))
+		wc := archsimd.LoadFloat32x8((*[8]float32)(w[16:]))
+		wd := archsimd.LoadFloat32x8((*[8]float32)(w[24:]))
+		v := archsimd.BroadcastFloat32x8(x0[i])
+		a0 = v.MulAdd(wa, a0)
+		b0 = v.MulAdd(wb, b0)
+		c0 = v.MulAdd(wc, c0)
+		d0 = v.MulAdd(wd, d0)
+		v = archsimd.BroadcastFloat32x8(x1[i])
+		a1 = wa.MulAdd(v, a1)
+		b1 = wb.MulAdd(v, b1)
+		c1 = wc.MulAdd(v, c1)
+		d1 = v.MulAdd(wd, d1)
 	}
-	for ; p < n; p++ {
-		var s0 archsimd.Float32x8
-		for s, row := range src {
-			x0 := row[p*srcStride:][:k]
-			w := b[s*k:][:len(x0)]
-			for i := range x0 {
-				s0 = archsimd.BroadcastFloat32x8(x0[i]).MulAdd(archsimd.LoadFloat32x8(&w[i]), s0)
-			}
-		}
-		s0.Store((*[8]float32)(dst[p*dstStride:]))
-	}
+	d := (*[32]float32)(dst)
+	a0.Store((*[8]float32)(d[0:]))
+	b0.Store((*[8]float32)(d[8:]))
+	c0.Store((*[8]float32)(d[16:]))
+	d0.Store((*[8]float32)(d[24:]))
+	d = (*[32]float32)(dst[dstStride:])
+	a1.Store((*[8]float32)(d[0:]))
+	b1.Store((*[8]float32)(d[8:]))
+	c1.Store((*[8]float32)(d[16:]))
+	d1.Store((*[8]float32)(d[24:]))
+	archsimd.ClearAVXUpperBits()
 }

@@ -56,7 +56,7 @@ func newNetwork(tensors map[string]safetensors.Tensor, k *kernels) (*network, er
 			packed[c*outputs+o] = weight[o*n.dec1.out()+c]
 		}
 	}
-	n.head = k.matrix(packed, outputs, 1)
+	n.head = k.matrix(packed, outputs)
 	return n, nil
 }
 
@@ -121,7 +121,7 @@ func (b *builder) get(name string, shape ...int) []float32 {
 	return t.Data
 }
 
-// run applies the network to a picture of width x height pixels, both multiples of 16. pixels writes a row of it, width * 3
+// run applies the network to a picture of width x height pixels, both multiples of 32. pixels writes a row of it, width * 3
 // numbers. emit gets the maps row by row, each width numbers between 0 and 1, valid until it returns.
 func (n *network) run(ctx context.Context, width, height int, pixels func(y int, row []float32), emit func(y int, fg, core []float32)) error {
 	w, h := width/unshuffle, height/unshuffle
@@ -133,50 +133,63 @@ func (n *network) run(ctx context.Context, width, height int, pixels func(y int,
 	if err := s1.fill(ctx, n.enc1.rows(s1, nil, unshuffled(width, pixels))); err != nil {
 		return err
 	}
-	if err := s2.fill(ctx, n.enc2.rows(s2, nil, s1.pooled())); err != nil {
+	if err := s2.fill(ctx, n.enc2.rows(s2, nil, s1.pooled)); err != nil {
 		return err
 	}
-	if err := s3.fill(ctx, n.enc3.rows(s3, nil, s2.pooled())); err != nil {
+	if err := s3.fill(ctx, n.enc3.rows(s3, nil, s2.pooled)); err != nil {
 		return err
 	}
-	if err := s4.fill(ctx, n.enc4.rows(s4, nil, s3.pooled())); err != nil {
+	if err := s4.fill(ctx, n.enc4.rows(s4, nil, s3.pooled)); err != nil {
 		return err
 	}
 	// A decoder level takes the place of the encoder's, row by row: what it overwrites has been read.
-	if err := s3.fill(ctx, n.dec3.rows(s3, s4, s3.row)); err != nil {
+	if err := s3.fill(ctx, n.dec3.rows(s3, s4, s3.copied)); err != nil {
 		return err
 	}
-	if err := s2.fill(ctx, n.dec2.rows(s2, s3, s2.row)); err != nil {
+	if err := s2.fill(ctx, n.dec2.rows(s2, s3, s2.copied)); err != nil {
 		return err
 	}
-	last := n.dec1.rows(s1, s2, s1.row)
-	logits := make([]float32, w*k.padded(outputs))
+	last := n.dec1.rows(s1, s2, s1.copied)
+	top, bottom := make([]float32, w*s1.c), make([]float32, w*s1.c)
+	logits := make([]float32, w*n.head.stride)
 	fg, core := make([]float32, width), make([]float32, width)
-	for y := range h {
+	for y := 0; y < h; y += 2 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n.head.mul(logits, k.padded(outputs), w, [][]float32{last(y)[s1.c:]}, s1.c)
-		for dy := range unshuffle {
-			for m, out := range [mapsOut][]float32{fg, core} {
-				o := m*unshuffle*unshuffle + dy*unshuffle
-				for x := range w {
-					l := logits[x*k.padded(outputs)+o:]
-					out[2*x] = sigmoid(l[0] + n.headBias[o])
-					out[2*x+1] = sigmoid(l[1] + n.headBias[o+1])
+		last(y, top, bottom)
+		for i, row := range [2][]float32{top, bottom} {
+			n.head.mul(logits, w, row, s1.c)
+			for dy := range unshuffle {
+				for m, out := range [mapsOut][]float32{fg, core} {
+					o := m*unshuffle*unshuffle + dy*unshuffle
+					for x := range w {
+						l := logits[x*n.head.stride+o:]
+						out[2*x] = sigmoid(l[0] + n.headBias[o])
+						out[2*x+1] = sigmoid(l[1] + n.headBias[o+1])
+					}
 				}
+				emit(unshuffle*(y+i)+dy, fg, core)
 			}
-			emit(unshuffle*y+dy, fg, core)
 		}
 	}
 	return nil
 }
 
-func sigmoid(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) }
+// sigmoid is 1 / (1 + exp(-x)), to a millionth: math.Exp takes four times as long.
+func sigmoid(x float32) float32 {
+	// exp(-x) = 2^whole * 2^part, -1/2 <= part <= 1/2; beyond 30 it makes no difference
+	y := min(max(-30, x), 30) * -math.Log2E
+	const round = 3 << 22 // added, and subtracted again, it leaves no digits after the point
+	whole := y + round
+	part := y - (whole - round)
+	// the series of 2^part = exp(part * ln 2)
+	e := 1 + part*(0.6931472+part*(0.2402265+part*(0.05550411+part*(0.009618129+part*0.0013333558))))
+	return 1 / (1 + e*math.Float32frombits(uint32(int32(math.Float32bits(whole)-math.Float32bits(round)+127)<<23)))
+}
 
-// rows gives a picture's rows, y = 0, 1, 2 and so on, each asked for once. A row has a pixel of zeros before its first pixel, one
-// after its last, and one more after that if the width is odd; it is valid until the next is asked for.
-type rows func(y int) []float32
+// rows writes two rows of a picture, y and y+1, for y = 0, 2, 4 and so on, each asked for once.
+type rows func(y int, top, bottom []float32)
 
 // rows pulls what own gives, and the level below, through both convolutions. The grid only tells the size.
 func (b block2) rows(size, below *grid, own rows) rows {
@@ -184,66 +197,70 @@ func (b block2) rows(size, below *grid, own rows) rows {
 	return b.conv2.rows(size.w, size.h, nil, first)
 }
 
-// grid is the output of a level, h rows as rows gives them.
+// grid is the output of a level. A pixel of zeros goes before and after each row, and a row of them before and after all.
 type grid struct {
 	w, h, c int
-	stride  int
 	data    []float32
 }
 
-func newGrid(w, h, c int) *grid {
-	stride := rowLength(w, c)
-	return &grid{w, h, c, stride, make([]float32, h*stride)}
+func newGrid(w, h, c int) *grid { return &grid{w, h, c, make([]float32, (h+2)*(w+2)*c)} }
+
+// row is a row with the pixels of zeros, -1 to h.
+func (g *grid) row(y int) []float32 {
+	stride := (g.w + 2) * g.c
+	return g.data[(y+1)*stride : (y+2)*stride]
 }
 
-// rowLength is the length of a row of w pixels with c channels.
-func rowLength(w, c int) int { return (w + w%2 + 2) * c }
-
-func (g *grid) row(y int) []float32 { return g.data[y*g.stride : (y+1)*g.stride] }
+// pixels is a row without them.
+func (g *grid) pixels(y int) []float32 { return g.row(y)[g.c : (g.w+1)*g.c] }
 
 func (g *grid) fill(ctx context.Context, in rows) error {
-	for y := range g.h {
+	for y := 0; y < g.h; y += 2 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		copy(g.row(y), in(y))
+		in(y, g.pixels(y), g.pixels(y+1))
 	}
 	return nil
 }
 
+// copied gives the rows.
+func (g *grid) copied(y int, top, bottom []float32) {
+	copy(top, g.pixels(y))
+	copy(bottom, g.pixels(y+1))
+}
+
 // pooled gives the greatest of each 2 x 2 pixels.
-func (g *grid) pooled() rows {
-	out := make([]float32, rowLength(g.w/2, g.c))
-	return func(y int) []float32 {
-		a, b := g.row(2 * y)[g.c:], g.row(2*y + 1)[g.c:]
+func (g *grid) pooled(y int, top, bottom []float32) {
+	for i, out := range [2][]float32{top, bottom} {
+		a, b := g.pixels(2*(y+i)), g.pixels(2*(y+i)+1)
 		for x := range g.w / 2 {
 			at := 2 * x * g.c
 			a0, a1 := a[at:at+g.c], a[at+g.c:at+2*g.c]
 			b0, b1 := b[at:at+g.c], b[at+g.c:at+2*g.c]
-			to := out[(x+1)*g.c:][:len(a0)]
+			to := out[x*g.c:][:len(a0)]
 			for i, v := range a0 {
 				to[i] = max(v, a1[i], b0[i], b1[i])
 			}
 		}
-		return out
 	}
 }
 
 // unshuffled gives the picture with 2 x 2 pixels as one of 12 channels: channel = colour * 4 + dy * 2 + dx.
 func unshuffled(width int, pixels func(y int, row []float32)) rows {
-	out := make([]float32, rowLength(width/unshuffle, inputs))
 	line := make([]float32, width*colours)
-	return func(y int) []float32 {
-		for dy := range unshuffle {
-			pixels(unshuffle*y+dy, line)
-			for x := range width / unshuffle {
-				to, from := out[(x+1)*inputs:][:inputs], line[x*unshuffle*colours:][:unshuffle*colours]
-				for colour := range colours {
-					to[colour*4+dy*2] = from[colour]
-					to[colour*4+dy*2+1] = from[colours+colour]
+	return func(y int, top, bottom []float32) {
+		for i, out := range [2][]float32{top, bottom} {
+			for dy := range unshuffle {
+				pixels(unshuffle*(y+i)+dy, line)
+				for x := range width / unshuffle {
+					to, from := out[x*inputs:][:inputs], line[x*unshuffle*colours:][:unshuffle*colours]
+					for colour := range colours {
+						to[colour*4+dy*2] = from[colour]
+						to[colour*4+dy*2+1] = from[colours+colour]
+					}
 				}
 			}
 		}
-		return out
 	}
 }

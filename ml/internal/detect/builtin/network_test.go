@@ -128,10 +128,11 @@ func TestNetworkIsWhatItsDefinitionSays(t *testing.T) {
 		widths        [4]int
 		height, width int
 	}{
-		{[4]int{24, 48, 72, 96}, 32, 48},
+		{[4]int{24, 48, 72, 96}, 32, 64},
 		{[4]int{24, 48, 64, 96}, 64, 32},
-		{[4]int{5, 12, 17, 30}, 48, 80},
-		{[4]int{12, 8, 50, 9}, 16, 16}, // a single pixel on the lowest level
+		{[4]int{5, 12, 17, 30}, 32, 96},
+		{[4]int{12, 8, 50, 9}, 32, 32}, // a single square on the lowest level
+		{[4]int{70, 33, 80, 130}, 32, 32},
 	} {
 		tensors := randomTensors(c.widths, uint64(i))
 		rng := rand.New(rand.NewPCG(7, uint64(i)))
@@ -238,4 +239,12 @@ func notANumber(t safetensors.Tensor) safetensors.Tensor {
 
 func five(t safetensors.Tensor) safetensors.Tensor {
 	return safetensors.Tensor{Shape: []int{4, 4, 5, 5}, Data: make([]float32, len(t.Data)/9*25)}
+}
+
+func TestTheSigmoidIsExactToAMillionth(t *testing.T) {
+	for x := float32(-100); x <= 100; x += 1.0 / 128 {
+		if want := 1 / (1 + math.Exp(-float64(x))); math.Abs(float64(sigmoid(x))-want) > 1e-6 {
+			t.Fatalf("of %g: got %g, want %g", x, sigmoid(x), want)
+		}
+	}
 }
