@@ -1,5 +1,5 @@
 // Package models chooses the detector: the one that the bundle on the server holds, if it can be used, else the builtin one.
-// It may import bundle and the packages below detect.
+// It may import bundle, the packages below detect, and services/spi.
 package models
 
 import (
@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -17,6 +15,7 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect"
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect/builtin"
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/detect/onnx"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
 // kinds are the detectors that a bundle may hold, the first that it has files of goes before the others.
@@ -195,18 +194,9 @@ func openWeights(_ context.Context, m bundle.Model, own detect.Detector) (detect
 	if err != nil {
 		return nil, err
 	}
-	if trained(d) <= trained(own) {
+	// a version's time is that of the training
+	if spi.VersionTime(d.Version()) <= spi.VersionTime(own.Version()) {
 		return own, nil
 	}
 	return d, nil
-}
-
-// trained is when a detector's weights were made, in seconds since the epoch.
-func trained(d detect.Detector) int64 {
-	text, _, _ := strings.Cut(d.Version(), "-")
-	seconds, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return 0
-	}
-	return seconds
 }

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -38,15 +36,4 @@ type Annotations interface {
 	// AnnotationSeries calls fn with every annotation of the images inside one of the series, once each, ordered by the
 	// image's device, then its datetime, then the annotation's id. Memory does not grow with the number of rows.
 	AnnotationSeries(ctx context.Context, series []Series, withJSON bool, fn func(*Annotation) error) error
-}
-
-// VersionTime is the timestamp of an algorithm's version TIMESTAMP-MD5, in seconds since the epoch: of two versions the one
-// with the later timestamp supersedes. A version of another form has none (ok is false) and counts as older than any.
-func VersionTime(version string) (seconds int64, ok bool) {
-	digits, _, _ := strings.Cut(version, "-")
-	seconds, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || seconds < 0 || digits == "" || digits[0] == '+' {
-		return 0, false
-	}
-	return seconds, true
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
 // What viewers draw comes from device_days, which keeps the images of a device and UTC day in one row, some 12 bytes each: a
@@ -397,7 +398,7 @@ func (s *Store) newestCounts(ctx context.Context, images []store.Image) (map[int
 		for i := range found {
 			a := &found[i]
 			for _, algorithm := range []string{anyAlgorithm, fold(a.AlgoName)} {
-				c := count{algorithm, versionTime(a.AlgoVersion), a.ID, int32(a.NObjects)}
+				c := count{algorithm, spi.VersionTime(a.AlgoVersion), a.ID, int32(a.NObjects)}
 				of := counts[a.ParentImageID]
 				j := slices.IndexFunc(of, func(o count) bool { return o.algorithm == c.algorithm })
 				switch {

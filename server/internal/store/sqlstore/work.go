@@ -40,7 +40,7 @@ const (
 // endedAlone is the reason of the failure that the end of such a lease is.
 const endedAlone = "the worker that had this image alone did not answer within the lease: looking at it may have ended the program (out of memory, a fault of a library)"
 
-// noVersion is the timestamp of what has none: below those of all versions.
+// noVersion is the timestamp of what has none, as [spi.VersionTime] gives it: below those of all versions.
 const noVersion = -1
 
 const (
@@ -65,13 +65,6 @@ type algorithm struct {
 const algorithmColumns = "id, name, version, version_time, backfill_below"
 
 func (a *algorithm) places() []any { return []any{&a.id, &a.name, &a.version, &a.time, &a.below} }
-
-func versionTime(version string) int64 {
-	if t, ok := store.VersionTime(version); ok {
-		return t
-	}
-	return noVersion
-}
 
 // passGate shares the gate until the transaction ends, and gives the number of algorithms that are known.
 func (s *Store) passGate(ctx context.Context, tx *sql.Tx) (algorithms int64, err error) {
@@ -111,7 +104,7 @@ const maxAlgorithms = 64
 
 // algorithm finds an algorithm, and makes it or its version known where they are not.
 func (s *Store) algorithm(ctx context.Context, name, version string) (a algorithm, err error) {
-	asked, known := versionTime(version), false
+	asked, known := spi.VersionTime(version), false
 	if a, known, err = s.knownAlgorithm(ctx, s.read, name, ""); err != nil || known && a.time >= asked {
 		return a, s.fail(ctx, err, "reading", "table uid_algorithms")
 	}
@@ -201,8 +194,8 @@ func (s *Store) LeaseImages(ctx context.Context, r store.LeaseRequest) ([]store.
 	if err := checkAlgorithm("uid_algorithms", r.AlgoName, r.AlgoVersion); err != nil {
 		return nil, err
 	}
-	asked, ok := store.VersionTime(r.AlgoVersion)
-	if !ok {
+	asked := spi.VersionTime(r.AlgoVersion)
+	if asked < 0 {
 		return nil, spi.Errorf(spi.CodeInvalid, "leasing images: algo_version %q does not begin with a timestamp", r.AlgoVersion)
 	}
 	if r.Until.Unix() <= r.Now.Unix() {
@@ -531,7 +524,7 @@ func (s *Store) entries(ctx context.Context, tx *sql.Tx, a *algorithm, from, to 
 		}
 		e.best, e.intent, e.noted = noVersion, noted.Valid, noted.V
 		if version.Valid {
-			e.best = versionTime(version.V)
+			e.best = spi.VersionTime(version.V)
 		}
 		if n := len(found); n > 0 && found[n-1].id == e.id { // another version's annotation
 			found[n-1].best = max(found[n-1].best, e.best)
@@ -620,7 +613,7 @@ func (s *Store) noteAnnotations(ctx context.Context, tx *sql.Tx, added []store.A
 	images := make(map[version][]int64)
 	var versions []version
 	for i := range added {
-		v := version{fold(added[i].AlgoName), versionTime(added[i].AlgoVersion)}
+		v := version{fold(added[i].AlgoName), spi.VersionTime(added[i].AlgoVersion)}
 		if images[v] == nil {
 			versions = append(versions, v)
 		}
@@ -735,7 +728,7 @@ func (s *Store) endsLease(ctx context.Context, tx *sql.Tx, f *store.Failure, hol
 	if !holder.Valid {
 		return true, nil
 	}
-	if versionTime(f.AlgoVersion) < leaseTime.V {
+	if spi.VersionTime(f.AlgoVersion) < leaseTime.V {
 		return false, nil
 	}
 	if !f.APIUser.Valid {

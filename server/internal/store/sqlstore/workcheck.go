@@ -147,7 +147,7 @@ func (s *Store) countAnnotated(ctx context.Context, a *algorithm, from, to int64
 	}
 	here := 0
 	for _, v := range versions {
-		if versionTime(v) >= a.time {
+		if spi.VersionTime(v) >= a.time {
 			adequate[v] = true
 			args = append(args, v)
 			here++
