@@ -580,7 +580,10 @@ func TestTheTableHoldsTheImagesInScope(t *testing.T) {
 		t.Error(diff)
 	}
 	// the same as a file that spreadsheets open: compressed on the way where the browser takes that
-	for accepted, want := range map[string]string{"": "", "br, gzip": "gzip"} {
+	for accepted, want := range map[string]string{
+		"": "", "br, gzip": "gzip", "GZIP ; Q=0.5": "gzip", "gzip;q=0": "", "br;q=1, gzip ; q=0.000, *": "", "*": "gzip", "*;q=0": "", "gzip, *;q=0": "gzip", "gzip;q=x": "",
+		"xgzip, deflate": "",
+	} {
 		w := v.ask(http.MethodGet, "/data.csv?start=2020-06-20&end=2020-06-21T00:00:00Z&device=5c173ff2&device=0a5bb6f4", "", "Accept-Encoding", accepted)
 		h := w.Header()
 		if h.Get("Content-Encoding") != want || h.Get("Content-Type") != "text/csv; charset=utf-8" || h.Get("Content-Disposition") != `attachment; filename="data.2020-06-20.2020-06-20.csv"` {
