@@ -24,6 +24,13 @@ func TestNoPageIsWiderThanAPhone(t *testing.T) {
 		}
 	}
 
+	// how many insects there are is seen without scrolling
+	b.do(chromedp.Navigate(b.url + address("/data?{range}")))
+	b.waitFor(`document.querySelectorAll('.data-table a').length > 0`)
+	if right := eval[float64](b, `[...document.querySelectorAll('.data-table th')].find((h) => h.innerText.startsWith('Insects')).getBoundingClientRect().right`); right > float64(phone.width) {
+		t.Errorf("the insects end at %v pixels of %d", right, phone.width)
+	}
+
 	// the header holds the number of images, and a large one beside the longest name of a zone too
 	b.do(chromedp.Navigate(b.url + "/devices"))
 	b.waitFor(`document.querySelector('.count')?.innerText.endsWith(' images')`)

@@ -30,6 +30,7 @@ var scenes = []struct {
 }{
 	{"images", "/images?{range}", `document.querySelectorAll('.panel .u-over').length > 0`, nil},
 	{"compare", "/images?{range}&compare=temperature", `document.querySelector('.compare .u-over')`, nil},
+	{"compare-insects", "/images?{range}&compare=insects", `document.querySelector('.compare .u-over')`, nil},
 	{"images-hover", "/images?{range}", `document.querySelectorAll('.panel .u-over').length > 0`, func(b *tab) {
 		b.pointAtImage()
 		b.waitFor(`document.querySelector('.hover-card img')?.complete`)
@@ -48,6 +49,10 @@ var scenes = []struct {
 	{"data", "/data?{range}", `document.querySelectorAll(".data-table a").length > 0 && document.querySelectorAll(".data-table a").length === document.querySelectorAll(".data-table tbody tr").length`, nil},
 	{"tuboids", "/tuboids?" + tuboidRange, `document.querySelector('a.tuboid img')?.naturalWidth > 0 && !document.querySelector('main').innerText.includes('…')`, nil},
 	{"tuboid", "/tuboids?" + tuboidRange + "&tuboid=" + realTuboid + "&shot=3", `document.querySelector('.card .here') && document.querySelector('.facts table')`, nil},
+	{"help", "/data?{range}", `document.querySelectorAll('.data-table a').length > 0`, func(b *tab) {
+		b.do(chromedp.KeyEvent("?"))
+		b.waitFor(`document.querySelector('dialog.help')`)
+	}},
 	{"experiments", "/experiments", `document.querySelector('.projects')`, nil},
 	{"experiment", "/experiments?project=1", `document.querySelector('.table-box') && document.querySelector('.members li')`, nil},
 	{"experiment-add", "/experiments?project=1", `document.querySelector('.table-box') && document.querySelector('.members li')`, func(b *tab) {

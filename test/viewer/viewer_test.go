@@ -372,3 +372,36 @@ func TestAPhotographIsSavedUnderItsName(t *testing.T) {
 	b.look("image-saved")
 	b.quiet()
 }
+
+func TestAQuestionMarkTellsTheKeysWhereverOneIsButInAField(t *testing.T) {
+	s := start(t)
+	fillReal(t, s)
+	for _, size := range []viewport{desktop, phone} {
+		b := open(t, s, size)
+		b.logIn("/devices?"+realRange, stack.AdminName, stack.AdminPassword)
+		b.do(chromedp.WaitVisible(`.filters input[type=search]`))
+		b.do(chromedp.SendKeys(`.filters input[type=search]`, "?"))
+		b.waitFor(`location.search.includes('find=')`)
+		if eval[bool](b, `document.querySelector('dialog') !== null`) {
+			t.Error("what is typed into a field opens the keys")
+		}
+		b.do(chromedp.Navigate(b.url + "/images?" + realRange + "&image=" + realImage))
+		b.waitFor(pictureShown)
+		b.do(chromedp.KeyEvent("?"))
+		b.waitFor(`document.querySelector('dialog.help')?.innerText.includes('Page Up, Page Down')`)
+		b.look("help")
+		b.do(chromedp.KeyEvent(kb.Escape))
+		b.waitFor(`document.querySelector('dialog.help') === null && document.querySelector('.image-view') !== null`)
+		b.look("outlines")
+		b.do(chromedp.KeyEvent(kb.Escape))
+		b.waitFor(`document.querySelector('.image-view') === null`)
+		if size == phone {
+			b.press(`.top button`, `Menu`)
+			b.press(`nav button`, `Keys and numbers`)
+		} else {
+			b.press(`.top button`, `Keys and numbers`)
+		}
+		b.waitFor(`document.querySelector('dialog.help') !== null`)
+		b.quiet()
+	}
+}

@@ -9,6 +9,7 @@ import { theme, zone } from './state/prefs'
 import { inScope, refresh, scopeError, useScope } from './state/scope'
 import { logOut, useSession, type Session } from './state/session'
 import { go, pageAddress, useView } from './state/view'
+import { Help, useHelpKey } from './ui/help'
 import { Icon } from './ui/icon'
 import { follow } from './ui/link'
 import { LogIn } from './ui/login'
@@ -39,6 +40,8 @@ function Shell({ session }: { session: Session }) {
   const view = useView()
   const [menu, setMenu] = useState(false)
   const [resetting, setResetting] = useState(false)
+  const [help, setHelp] = useState(false)
+  useHelpKey(() => setHelp(true))
   const problem = useStore(scopeError)
   const page = pages.find((p) => p.path === view.path)
   const told = page?.scope === false ? null : problem
@@ -62,6 +65,7 @@ function Shell({ session }: { session: Session }) {
         <span class="grow" />
         <ZoneSwitch />
         <ThemeSwitch />
+        <IconButton icon="help" label="Keys and numbers (?)" class="only-wide" onClick={() => setHelp(true)} />
         <button type="button" class="quiet who" title={`${session.user}, ${session.role}: choose a new password`} onClick={() => setResetting(true)}>
           {session.user}
         </button>
@@ -84,8 +88,14 @@ function Shell({ session }: { session: Session }) {
               <Icon name="key" /> {session.user}: new password
             </button>
           </li>
+          <li class="only-narrow">
+            <button type="button" class="quiet" onClick={() => setHelp(true)}>
+              <Icon name="help" /> Keys and numbers
+            </button>
+          </li>
         </ul>
       </nav>
+      {help && <Help onClose={() => setHelp(false)} />}
       {resetting && <ResetPassword user={session.user} mine onClose={() => setResetting(false)} onDone={() => setResetting(false)} />}
       <main id="main" tabIndex={-1}>
         {page?.scope !== false && <ScopeBar />}

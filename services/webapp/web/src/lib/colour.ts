@@ -29,3 +29,9 @@ export function lightColour(value: number, [least, greatest]: readonly [number, 
 
 /** Colours that can be told apart on either background, for devices on one chart. */
 export const deviceColours = ['#d1495b', '#2e86de', '#2a9d5c', '#c98a00', '#8e5bd0', '#0fa3a3', '#d0678f', '#7c8a2e', '#5a7690', '#b5651d'] as const
+
+/** The colour beside a line of #rrggbb with which it can be seen on any ground: white beside dark ones, and black beside light ones. */
+export function rimOf(colour: string): '#ffffff' | '#000000' {
+  const [r, g, b] = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)) as [number, number, number]
+  return 0.299 * r + 0.587 * g + 0.114 * b < 140 ? '#ffffff' : '#000000'
+}

@@ -27,6 +27,7 @@ const paths = {
   external: 'M14 4h6v6M20 4l-9 9M18 14v6H4V6h6',
   download: 'M12 4v11M7 11l5 5 5-5M5 20h14',
   check: 'M5 12l5 5 9-10',
+  help: 'M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16M9.6 9.8a2.5 2.5 0 1 1 3.6 2.2c-.8.4-1.2.9-1.2 1.8M12 16.4h.01',
   plus: 'M12 5v14M5 12h14',
   trash: 'M5 7h14M9 7V4h6v3M7 7l1 13h8l1-13',
   key: 'M8 12a4 4 0 1 0 0 .01M12 12h9M18 12v4M15 12v3',

@@ -4,7 +4,7 @@ import { follow } from '../../ui/link'
 import { newest } from '../../api/annotations'
 import { api, ApiError, isAbort } from '../../api/http'
 import type { Annotation, Image } from '../../api/types'
-import { lightOf } from '../../lib/light'
+import { LIGHT_MEANS, lightOf } from '../../lib/light'
 import { showPosition } from '../../lib/position'
 import { useStore } from '../../lib/store'
 import { count, DAY, parseTime, showTime, wireTime, zoneName, type Zone } from '../../lib/time'
@@ -46,11 +46,12 @@ const measured = (v: number | null, least: number) => (v === null || v < least ?
 
 const positionHint = (r: Row) => showPosition(r.lat, r.lng).title
 
-const columns: readonly [string, string, (r: Row, zone: Zone) => string, ((r: Row) => string | undefined)?][] = [
+/** What is looked for most stands first: a phone shows two or three. */
+const columns: readonly [string, string, (r: Row, zone: Zone) => string, (((r: Row) => string | undefined) | undefined)?, string?][] = [
+  ['Insects', 'number', (r) => (r.insects === null ? '' : String(r.insects)), undefined, 'On the photograph; empty where the detector has not looked at it'],
   ['Temp. (°C)', 'number', (r) => measured(r.temp, -300)],
   ['Hum. (%)', 'number', (r) => measured(r.hum, 0)],
-  ['Light', 'number', (r) => number(lightOf(r), 1)],
-  ['Insects', 'number', (r) => (r.insects === null ? '' : String(r.insects))],
+  ['Light (rel.)', 'number', (r) => number(lightOf(r), 1), undefined, LIGHT_MEANS],
   ['Battery (%)', 'number', (r) => number(r.bat, 0)],
   ['Latitude', 'number', (r) => showPosition(r.lat, r.lng).lat, positionHint],
   ['Longitude', 'number', (r) => showPosition(r.lat, r.lng).lng, positionHint],
@@ -157,8 +158,8 @@ function Table({ blocks, total }: { blocks: readonly Block[]; total: number }) {
               <th scope="col">Device</th>
               {/* not how far from UTC: summer's and winter's rows stand in one table */}
               <th scope="col">Date ({inZone === 'utc' ? 'UTC' : 'local time'})</th>
-              {columns.map(([title, kind]) => (
-                <th key={title} scope="col" class={kind}>
+              {columns.map(([title, kind, , , means]) => (
+                <th key={title} scope="col" class={kind} title={means}>
                   {title}
                 </th>
               ))}

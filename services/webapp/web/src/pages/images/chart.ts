@@ -112,6 +112,11 @@ function line(scale: string, stroke: string): uPlot.Series {
   }
 }
 
+/** Steps of an axis that counts: whole numbers. */
+const COUNTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
+
+const countScale: uPlot.Scale = { auto: true, range: (_, __, max) => [0, Math.max(4, Math.ceil((max ?? 0) * 1.05))] }
+
 export function panelOptions(c: PanelChart): uPlot.Options {
   const { left, right } = axisWidth(c.look.narrow)
   return {
@@ -131,13 +136,13 @@ export function panelOptions(c: PanelChart): uPlot.Options {
       x: { time: true, auto: false, range: () => c.window() },
       t: { auto: false, range: () => c.scales.temperature },
       h: { auto: false, range: () => c.scales.humidity },
-      n: { auto: true, range: (_, __, max) => [0, Math.max(4, Math.ceil((max ?? 0) * 1.05))] },
+      n: countScale,
     },
     axes: [
       { scale: 'x', size: 0, space: SPACE, ticks: { show: false }, grid: { stroke: c.look.grid, width: 1 }, values: (_, splits) => splits.map(() => '') },
       axis(c.look, 't', c.look.temperature, 3, left),
       axis(c.look, 'h', c.look.humidity, 1, right),
-      { ...axis(c.look, 'n', c.look.insects, 1, right), incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] },
+      { ...axis(c.look, 'n', c.look.insects, 1, right), incrs: COUNTS },
     ],
     series: [{}, line('t', c.look.temperature), line('h', c.look.humidity), line('n', c.look.insects)],
     hooks: { draw: [(u) => drawLight(u, c.series(), c.scales.light)] },
@@ -145,7 +150,7 @@ export function panelOptions(c: PanelChart): uPlot.Options {
 }
 
 /** One variable of several devices, in the place of their panels: as wide as those, for the same axis of times. */
-export function compareOptions(c: { width: number; height: number; look: Look; zone: Zone; window: () => Span; colours: string[] }): uPlot.Options {
+export function compareOptions(c: { width: number; height: number; look: Look; zone: Zone; window: () => Span; counts: boolean; colours: string[] }): uPlot.Options {
   const { left, right } = axisWidth(c.look.narrow)
   return {
     width: c.width,
@@ -154,10 +159,10 @@ export function compareOptions(c: { width: number; height: number; look: Look; z
     legend: { show: false },
     tzDate: tzDate(c.zone),
     cursor: { x: true, y: false, drag: { x: false, y: false, setScale: false }, points: { show: false } },
-    scales: { x: { time: true, auto: false, range: () => c.window() }, y: { auto: true } },
+    scales: { x: { time: true, auto: false, range: () => c.window() }, y: c.counts ? countScale : { auto: true } },
     axes: [
       { scale: 'x', size: 0, space: SPACE, ticks: { show: false }, grid: { stroke: c.look.grid, width: 1 }, values: (_, splits) => splits.map(() => '') },
-      { ...axis(c.look, 'y', c.look.text, 3, left), grid: { show: true, stroke: c.look.grid, width: 1 } },
+      { ...axis(c.look, 'y', c.look.text, 3, left), grid: { show: true, stroke: c.look.grid, width: 1 }, ...(c.counts ? { incrs: COUNTS } : {}) },
     ],
     series: [{}, ...c.colours.map((colour) => line('y', colour))],
   }

@@ -16,7 +16,7 @@ import { hovered, shownWindow } from './state'
 export const comparable: readonly [Variable, string][] = [
   ['temperature', 'Temperature (°C)'],
   ['humidity', 'Relative humidity (%)'],
-  ['light', 'Light'],
+  ['light', 'Light (relative)'],
   ['insects', 'Insects'],
 ]
 
@@ -51,7 +51,7 @@ export function Compare(props: Props) {
   useEffect(() => {
     if (!place.current || width === 0) return
     const u = new uPlot(
-      compareOptions({ width, height: 380, look, zone: now, window: () => shownWindow.value, colours: latest.current.shown.map((_, i) => deviceColours[i] as string) }),
+      compareOptions({ width, height: 380, look, zone: now, window: () => shownWindow.value, counts: variable === 'insects', colours: latest.current.shown.map((_, i) => deviceColours[i] as string) }),
       data,
       place.current,
     )
@@ -108,6 +108,7 @@ export function Compare(props: Props) {
 
   return (
     <section class="panel compare" aria-label={`${comparable.find(([v]) => v === variable)?.[1] ?? ''} of ${shown.length} devices`}>
+      <h2>{comparable.find(([v]) => v === variable)?.[1]}</h2>
       <ul class="legend">
         {shown.map((s, i) => (
           <li key={s.device}>

@@ -4,7 +4,7 @@ import { getFound, type Found } from '../../api/annotations'
 import { ApiError, isAbort } from '../../api/http'
 import { getImage } from '../../api/pictures'
 import type { Image } from '../../api/types'
-import { lightOf } from '../../lib/light'
+import { LIGHT_MEANS, lightOf } from '../../lib/light'
 import { showPosition } from '../../lib/position'
 import { useStore } from '../../lib/store'
 import { DAY, parseTime, showTime, zoneName } from '../../lib/time'
@@ -273,7 +273,7 @@ function Metadata({ image, found, known }: { image: Image; found: Found | null; 
   const rows: [string, string, (string | undefined)?][] = [
     ['Temperature', image.temp !== null && image.temp < -300 ? 'sensor failed' : number(image.temp, '°C')],
     ['Humidity', image.hum !== null && image.hum < 0 ? 'sensor failed' : number(image.hum, '%')],
-    ['Light', light === null ? '–' : light.toPrecision(3)],
+    ['Light', light === null ? '–' : light.toPrecision(3), LIGHT_MEANS],
     ['Insects', found ? String(found.outlines.length) : known ? 'not looked at yet' : '…'],
     ['Position', position.text, position.title],
     ['Battery', image.bat === null ? '–' : `${image.bat.toFixed(0)} %`],

@@ -2,6 +2,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/ho
 import 'uplot/dist/uPlot.min.css'
 import './images.css'
 import { lightColour } from '../../lib/colour'
+import { LIGHT_MEANS } from '../../lib/light'
 import { useStore } from '../../lib/store'
 import { fitSpan, isWhole, panBy, zoomAt, type Span } from '../../lib/window'
 import { dark } from '../../state/prefs'
@@ -134,8 +135,8 @@ function Legend({ light }: { light: Span }) {
       <li class="temperature">Temperature (°C)</li>
       <li class="humidity">Relative humidity (%)</li>
       <li class="insects">Insects</li>
-      <li class="light">
-        Light {short(light[0])}
+      <li class="light" title={LIGHT_MEANS}>
+        Light (relative) {short(light[0])}
         <canvas ref={scale} width="64" height="10" aria-hidden="true" />
         {short(light[1])}
       </li>

@@ -2,6 +2,7 @@
 // in pixels of the original, whatever size of the picture lies below them.
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Outline } from '../../api/annotations'
+import { rimOf } from '../../lib/colour'
 
 export interface Place {
   k: number // 1: as large as there is room
@@ -128,9 +129,12 @@ export function Stage(p: Props) {
           <img src={p.thumbnail} alt={p.label} draggable={false} />
           {p.full && <img class={fullShown ? '' : 'loading'} src={p.full} alt="" draggable={false} onLoad={() => setLoaded(p.full ?? '')} />}
           {p.outlines && (
-            <svg class="outlines" viewBox={`0 0 ${p.width} ${p.height}`} preserveAspectRatio="none" aria-hidden="true" style={{ strokeWidth: `${STROKE / place.k}px` }}>
+            <svg class="outlines" viewBox={`0 0 ${p.width} ${p.height}`} preserveAspectRatio="none" aria-hidden="true" style={{ '--stroke': `${STROKE / place.k}px` }}>
               {p.outlines.map((o, i) => (
-                <path key={i} d={o.path} stroke={o.stroke} />
+                <path key={i} class="rim" d={o.path} stroke={rimOf(o.stroke)} />
+              ))}
+              {p.outlines.map((o, i) => (
+                <path key={-i - 1} d={o.path} stroke={o.stroke} />
               ))}
             </svg>
           )}

@@ -1,0 +1,17 @@
+import { expect, it } from 'vitest'
+import { compareOptions, type Look } from './chart'
+
+const look: Look = { temperature: '', humidity: '', insects: '', grid: '', text: '', narrow: false }
+const of = (counts: boolean) => compareOptions({ width: 600, height: 300, look, zone: 'utc', window: () => [0, 1], counts, colours: ['#000000'] })
+
+it('an axis that counts has whole numbers from nought on, and room above the greatest', () => {
+  const { axes, scales } = of(true)
+  expect(axes?.[1]?.incrs).toSatisfy((all: number[]) => all.length > 0 && all.every(Number.isInteger))
+  const range = scales?.['y']?.range as unknown as (u: null, min: number, max: number | null) => [number, number]
+  expect([range(null, 3, 40), range(null, 1, 2), range(null, 0, null)]).toEqual([[0, 42], [0, 4], [0, 4]])
+})
+
+it('an axis that measures is as uPlot makes it', () => {
+  expect(of(false).scales?.['y']).toEqual({ auto: true })
+  expect(of(false).axes?.[1]?.incrs).toBeUndefined()
+})
