@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/sticky-pi/sticky-pi-server/services/kit/readfault"
 )
 
 // How long an object's download, and a reply of the API, which may have to look for its rows, may stand still before the
@@ -97,7 +99,7 @@ func (c *Client) fetchOnce(ctx context.Context, url string, read func(io.Reader,
 	if reply.StatusCode != http.StatusOK {
 		return c.storeFailure(reply, "download")
 	}
-	body := &seen{Reader: reply.Body}
+	body := &readfault.Reader{Reader: reply.Body}
 	err = read(body, reply.ContentLength)
 	var wire *Error
 	switch {
@@ -105,24 +107,10 @@ func (c *Client) fetchOnce(ctx context.Context, url string, read func(io.Reader,
 		return nil
 	case ctx.Err() != nil:
 		return &failure{err: fmt.Errorf("download: %w", context.Cause(ctx))}
-	case body.err != nil:
-		return &failure{err: Wrap(CodeUnavailable, body.err, "the download broke off"), again: true}
+	case body.Err != nil:
+		return &failure{err: Wrap(CodeUnavailable, body.Err, "the download broke off"), again: true}
 	case errors.As(err, &wire) && wire.Code == CodeUnavailable:
 		return &failure{err: err, again: true}
 	}
 	return &failure{err: err}
-}
-
-// seen keeps the error that a reader ended with, where it is no end.
-type seen struct {
-	io.Reader
-	err error
-}
-
-func (s *seen) Read(p []byte) (int, error) {
-	n, err := s.Reader.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
-	}
-	return n, err
 }

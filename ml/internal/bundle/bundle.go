@@ -1,6 +1,6 @@
 // Package bundle keeps a local copy of the model in an ML bundle on the server. A copy is a folder that is whole or not
 // there: it is downloaded beside its place, each file's md5 is checked, and a rename puts it there. It may import
-// stall and services/spi.
+// stall, services/kit/readfault and services/spi.
 package bundle
 
 import (
@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/ml/internal/stall"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/readfault"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -307,10 +308,10 @@ func (f *Folder) fetch(ctx context.Context, link, path string, file File, most i
 	}
 	defer func() { _ = out.Close() }() // again, where it was closed already
 	h := md5.New()                     //nolint:gosec // see the import
-	from := &source{Reader: progress.Reader(io.LimitReader(reply.Body, most+1))}
+	from := &readfault.Reader{Reader: progress.Reader(io.LimitReader(reply.Body, most+1))}
 	n, err := io.Copy(io.MultiWriter(out, h), from)
-	if from.err != nil {
-		return n, fmt.Errorf("the download broke off after %d bytes: %w", n, from.err)
+	if from.Err != nil {
+		return n, fmt.Errorf("the download broke off after %d bytes: %w", n, from.Err)
 	}
 	if err != nil {
 		return n, f.unwritable(err)
@@ -326,20 +327,6 @@ func (f *Folder) fetch(ctx context.Context, link, path string, file File, most i
 		return n, f.unwritable(err)
 	}
 	return n, nil
-}
-
-// source tells the errors of reading from those of writing.
-type source struct {
-	io.Reader
-	err error
-}
-
-func (s *source) Read(b []byte) (int, error) {
-	n, err := s.Reader.Read(b)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
-	}
-	return n, err
 }
 
 // Keep notes that a copy is of what the server has now, for [Folder.Last], and takes away those that nobody uses any more.
