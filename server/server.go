@@ -111,7 +111,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *Server, err erro
 		Ingest: ingest.New(ingest.Config{
 			Store: s.db, Blob: s.blobs, Thumbnailer: thumbnails, Logger: log, Observe: observeImages(s.reg),
 		}),
-		Tuboids: s.db, Projects: s.db, Views: s.db, Events: s.events, TuboidIngest: tuboids.New(tuboids.Config{Store: s.db, Blob: s.blobs, Logger: log}),
+		Corners: thumbnails, Tuboids: s.db, Projects: s.db, Views: s.db, Events: s.events, TuboidIngest: tuboids.New(tuboids.Config{Store: s.db, Blob: s.blobs, Logger: log}),
 		Requests: metrics.NewHTTP(s.reg),
 		Ready: health.New(time.Now, map[string]health.Probe{
 			"database": func(ctx context.Context) error { return shown(s.db.Ping(ctx)) },

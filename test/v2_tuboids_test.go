@@ -1,7 +1,9 @@
 package test
 
 import (
+	"bytes"
 	"encoding/json"
+	"image/jpeg"
 	"net/http"
 	"net/url"
 	"strings"
@@ -36,6 +38,30 @@ func TestShotsAreThoseOfTheTuboidsMetadata(t *testing.T) {
 		a.mistaken().get(path+url.QueryEscape("../../x")).refused(http.StatusBadRequest, "tuboid_id")
 		a.mistaken().get(path+n.id()+"&device=1").refused(http.StatusBadRequest, "device")
 		a.mistaken().get(path+n.id()+"&tuboid_id="+other.id()).refused(http.StatusBadRequest, "tuboid_id")
+		a.as(nobody).get(path + n.id()).refused(http.StatusUnauthorized)
+	})
+}
+
+func TestATileOfATuboidIsSmallAndMayBeKept(t *testing.T) {
+	each(t, func(t *testing.T, a *api) {
+		n := newInsect(newDevice(), 0, 1)
+		a.putInsect(n.fields(t, spi.DateV2)).ok()
+		reader := a.as(basic(a.newUser(readOnly), userPassword))
+		const path = "/v2/tuboid_tile?tuboid_id="
+		r := reader.get(path + n.id()).ok()
+		tile, err := jpeg.DecodeConfig(bytes.NewReader(r.body))
+		if err != nil || tile.Width > 224 || tile.Height > 224 || r.header.Get("Content-Type") != "image/jpeg" || r.header.Get("Cache-Control") != "private, max-age=86400" {
+			t.Errorf("the tile is %+v (%v): %v", tile, err, r.header)
+		}
+		again := reader.request(http.MethodGet, path+n.id(), "", nil)
+		again.Header.Set("If-None-Match", r.header.Get("ETag"))
+		if got, err := http.DefaultClient.Do(again); err != nil || got.StatusCode != http.StatusNotModified || got.Body.Close() != nil {
+			t.Errorf("asked again: %+v, %v", got, err)
+		}
+		other := n
+		other.number = 2
+		a.mistaken().get(path+other.id()).refused(http.StatusNotFound, other.id())
+		a.mistaken().get(path+url.QueryEscape("../../x")).refused(http.StatusBadRequest, "tuboid_id")
 		a.as(nobody).get(path + n.id()).refused(http.StatusUnauthorized)
 	})
 }

@@ -55,6 +55,7 @@ type Config struct {
 	Ingest      Ingest
 	// TuboidIngest stores uploaded tuboids.
 	TuboidIngest TuboidIngest
+	Corners      Corners
 	Auth         *auth.Authenticator
 	Requests     Observer
 	Ready        http.Handler // answers /readyz
@@ -73,6 +74,7 @@ type api struct {
 	large    *semaphore.Weighted // by byte
 	lists    *semaphore.Weighted // elements of JSON lists, by byte
 	plots    *plotRoom
+	tiles    *semaphore.Weighted // thumbnails of tuboids that are made at a time
 	docsHTML func() ([]byte, error)
 }
 
@@ -86,6 +88,7 @@ func New(cfg Config) (http.Handler, error) {
 		Config: cfg, inMemory: semaphore.NewWeighted(formsInMemory), uploads: semaphore.NewWeighted(uploadsAtOnce), large: semaphore.NewWeighted(largeFiles),
 		lists:    semaphore.NewWeighted(listBytes),
 		plots:    newPlotRoom(),
+		tiles:    semaphore.NewWeighted(1),
 		docsHTML: sync.OnceValues(func() ([]byte, error) { return renderDocs(openAPI) }),
 	}
 	g := gin.New()

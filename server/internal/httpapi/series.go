@@ -37,6 +37,7 @@ func (a *api) viewRoutes(g *gin.Engine) {
 	g.GET("/v2/progress", a.as(auth.ReadOnly, a.getProgress))
 	g.GET("/v2/events", a.as(auth.ReadOnly, a.getEvents))
 	g.GET("/v2/tuboid_shots", a.as(auth.ReadOnly, a.getShots))
+	g.GET("/v2/tuboid_tile", a.as(auth.ReadOnly, a.getTile))
 	g.GET("/v2/me", a.as(auth.ReadOnly, a.getMe))
 }
 

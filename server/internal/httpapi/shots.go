@@ -19,25 +19,16 @@ const shotBytes = 3
 
 // getShots gives what stands in a tuboid's metadata: browsers may show pictures of another host, and read nothing there.
 func (a *api) getShots(c *gin.Context, user *store.User) error {
-	query := c.Request.URL.Query()
-	for name, values := range query {
-		if name != "tuboid_id" || len(values) > 1 {
-			return spi.Errorf(spi.CodeInvalid, "%.40q: this request takes one tuboid_id, and nothing else", name)
-		}
+	t, err := a.oneTuboid(c)
+	if err != nil {
+		return err
 	}
-	id, err := tuboids.ParseID(query.Get("tuboid_id"))
+	id, err := tuboids.ParseID(t.TuboidID)
 	if err != nil {
 		return err
 	}
 	ctx := c.Request.Context()
-	found, err := a.Tuboids.TuboidsByName(ctx, []string{query.Get("tuboid_id")})
-	if err != nil {
-		return err
-	}
-	if len(found) == 0 {
-		return spi.Errorf(spi.CodeNotFound, "there is no tuboid %q", query.Get("tuboid_id"))
-	}
-	body, info, err := a.Blobs.Get(ctx, tuboids.Key(found[0].TuboidID, tuboids.Metadata))
+	body, info, err := a.Blobs.Get(ctx, tuboids.Key(t.TuboidID, tuboids.Metadata))
 	if err != nil {
 		return err
 	}
@@ -56,6 +47,27 @@ func (a *api) getShots(c *gin.Context, user *store.User) error {
 		return spi.Wrap(spi.CodeInternal, err, "the tuboid's metadata, as it is stored, makes no sense")
 	}
 	return replyRows(c, shots, spi.DateV2, appendShot)
+}
+
+// oneTuboid finds the tuboid that the query names, which holds nothing else. CodeInvalid, CodeNotFound.
+func (a *api) oneTuboid(c *gin.Context) (*store.Tuboid, error) {
+	query := c.Request.URL.Query()
+	for name, values := range query {
+		if name != "tuboid_id" || len(values) > 1 {
+			return nil, spi.Errorf(spi.CodeInvalid, "%.40q: this request takes one tuboid_id, and nothing else", name)
+		}
+	}
+	if _, err := tuboids.ParseID(query.Get("tuboid_id")); err != nil {
+		return nil, err
+	}
+	found, err := a.Tuboids.TuboidsByName(c.Request.Context(), []string{query.Get("tuboid_id")})
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, spi.Errorf(spi.CodeNotFound, "there is no tuboid %q", query.Get("tuboid_id"))
+	}
+	return &found[0], nil
 }
 
 func appendShot(b []byte, s *tuboids.Shot, f spi.DateFormat) []byte {

@@ -30,6 +30,17 @@ func (p *picture) resize(width, height int) *picture {
 	return small
 }
 
+// corner is the part of width x height at the left upper corner; it shares the samples.
+func (p *picture) corner(width, height int) *picture {
+	part := &picture{planes: make([]plane, len(p.planes))}
+	luma := p.planes[0]
+	for i, c := range p.planes {
+		c.width, c.height = (c.width*width+luma.width-1)/luma.width, (c.height*height+luma.height-1)/luma.height
+		part.planes[i] = c
+	}
+	return part
+}
+
 // Fixed point: the weights of all samples that go into one sum to one.
 const (
 	weightBits = 16

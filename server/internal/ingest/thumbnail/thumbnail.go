@@ -63,17 +63,11 @@ func (m *Maker) Name() string { return m.engine.name() }
 // Make decodes the whole file, which [jpegfile.Check] described as info, and gives both thumbnails. CodeInvalid where the
 // file is damaged or cut short; CodeUnavailable where ctx ends before it is the picture's turn.
 func (m *Maker) Make(ctx context.Context, file []byte, info jpegfile.Info) (Pair, error) {
-	weight := min(info.Bytes(), maxMemory)
-	// The turn at the memory comes first: a large picture that waits for it must not hold up a processor.
-	if err := m.memory.Acquire(ctx, weight); err != nil {
-		return Pair{}, busy(err)
+	done, err := m.turn(ctx, info)
+	if err != nil {
+		return Pair{}, err
 	}
-	defer m.memory.Release(weight)
-	if err := m.count.Acquire(ctx, 1); err != nil {
-		return Pair{}, busy(err)
-	}
-	defer m.count.Release(1)
-
+	defer done()
 	width, height := fit(info.Width, info.Height, Width, Height)
 	whole, err := m.engine.decode(file, info, width, height)
 	if err != nil {
@@ -91,8 +85,45 @@ func (m *Maker) Make(ctx context.Context, file []byte, info jpegfile.Info) (Pair
 	return pair, nil
 }
 
+// Corner decodes the whole file, which [jpegfile.Check] described as info, and gives the square of side pixels at its left upper
+// corner, or what there is of it, at most `most` wide. Errors are those of Make.
+func (m *Maker) Corner(ctx context.Context, file []byte, info jpegfile.Info, side, most int) ([]byte, error) {
+	done, err := m.turn(ctx, info)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	whole, err := m.engine.decode(file, info, info.Width, info.Height)
+	if err != nil {
+		return nil, err
+	}
+	width, height := min(side, info.Width), min(side, info.Height)
+	jpeg, err := m.engine.encode(whole.corner(width, height).resize(fit(width, height, most, most)), quality)
+	if err != nil {
+		return nil, failed(err)
+	}
+	return jpeg, nil
+}
+
+// turn waits until the picture may be decoded; done gives its turn back.
+func (m *Maker) turn(ctx context.Context, info jpegfile.Info) (done func(), err error) {
+	weight := min(info.Bytes(), maxMemory)
+	// The turn at the memory comes first: a large picture that waits for it must not hold up a processor.
+	if err := m.memory.Acquire(ctx, weight); err != nil {
+		return nil, busy(err)
+	}
+	if err := m.count.Acquire(ctx, 1); err != nil {
+		m.memory.Release(weight)
+		return nil, busy(err)
+	}
+	return func() {
+		m.count.Release(1)
+		m.memory.Release(weight)
+	}, nil
+}
+
 func busy(err error) error {
-	return spi.Wrap(spi.CodeUnavailable, err, "the upload ended before it was the picture's turn to be decoded: send it again")
+	return spi.Wrap(spi.CodeUnavailable, err, "the request ended before it was the picture's turn to be decoded: send it again")
 }
 
 func failed(err error) error {

@@ -365,3 +365,44 @@ func BenchmarkMake(b *testing.B) {
 		})
 	}
 }
+
+func TestACornerIsWhatThePictureHasThere(t *testing.T) {
+	// red, green and blue squares of 224 pixels, side by side
+	colours := []color.RGBA{{200, 30, 30, 255}, {30, 200, 30, 255}, {30, 30, 200, 255}}
+	tiles := image.NewRGBA(image.Rect(0, 0, 3*224, 224))
+	for x := range 3 * 224 {
+		for y := range 224 {
+			tiles.Set(x, y, colours[x/224])
+		}
+	}
+	var file bytes.Buffer
+	if err := jpeg.Encode(&file, tiles, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ side, most, width, height int }{{224, 256, 224, 224}, {224, 100, 100, 100}, {500, 1000, 500, 224}, {1, 1, 1, 1}, {223, 224, 223, 223}} {
+		eachEngine(t, func(t *testing.T, m *Maker) {
+			got, err := m.Corner(t.Context(), file.Bytes(), check(t, file.Bytes()), test.side, test.most)
+			if err != nil {
+				t.Fatal(err)
+			}
+			corner := decode(t, got)
+			if b := corner.Bounds(); b.Dx() != test.width || b.Dy() != test.height {
+				t.Fatalf("%+v: it is %v", test, b)
+			}
+			for _, x := range []int{0, test.width / 3, test.width - 1} {
+				want := colours[min(2, x*max(1, test.side)/max(test.width, 1)/224)]
+				r, g, b, _ := corner.At(x, test.height/2).RGBA()
+				for i, pair := range [][2]int{{int(r >> 8), int(want.R)}, {int(g >> 8), int(want.G)}, {int(b >> 8), int(want.B)}} {
+					if d := pair[0] - pair[1]; d < -25 || d > 25 {
+						t.Errorf("%+v: at %d, colour %d is %d, want about %d", test, x, i, pair[0], pair[1])
+					}
+				}
+			}
+		})
+	}
+	eachEngine(t, func(t *testing.T, m *Maker) {
+		if _, err := m.Corner(t.Context(), file.Bytes()[:file.Len()/2], check(t, file.Bytes()), 224, 224); spi.CodeOf(err) != spi.CodeInvalid {
+			t.Errorf("half a file: %v", err)
+		}
+	})
+}
