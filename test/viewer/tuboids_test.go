@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -22,7 +23,10 @@ func TestTuboidsShowTheirShotsOneAfterTheOther(t *testing.T) {
 	lines := metadataOf(t, names[1])
 	b := open(t, s, desktop)
 	b.logIn("/tuboids?"+tuboidRange, stack.AdminName, stack.AdminPassword)
-	b.waitFor(`document.querySelectorAll('a.tuboid img').length === 2 && [...document.querySelectorAll('a.tuboid img')].every((i) => i.naturalWidth === 896)`)
+	b.waitFor(`document.querySelectorAll('a.tuboid img').length === 2 && [...document.querySelectorAll('a.tuboid img')].every((i) => i.naturalWidth === 224)`)
+	if n := b.asked("tuboid.jpg"); n != 0 {
+		t.Errorf("the list asked for %d whole pictures", n)
+	}
 	b.waitFor(`[...document.querySelectorAll('a.tuboid strong')].map((e) => e.innerText).sort().join() === 'Not identified,Tipulidae'`)
 
 	b.press(`a.tuboid`, `Tipulidae`)
@@ -97,4 +101,13 @@ func TestTuboidsAreFoundByTheirLabel(t *testing.T) {
 	// a range that the series is not in: its own address shows it all the same
 	b.do(chromedp.Navigate(b.url + "/tuboids?" + juneRange + "&tuboid=" + names[0]))
 	b.waitFor(`document.querySelectorAll('.small-shots button').length === 37`)
+}
+
+func TestATuboidWithoutAThumbnailIsCutOutOfItsPicture(t *testing.T) {
+	s := start(t)
+	fillTuboids(t, s)
+	b := open(t, s, desktop)
+	call(b, network.SetBlockedURLs, network.SetBlockedURLsParams{URLPatterns: []*network.BlockPattern{{URLPattern: "*://*:*/api/v2/tuboid_tile*", Block: true}}})
+	b.logIn("/tuboids?"+tuboidRange, stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelectorAll('a.tuboid img').length === 2 && [...document.querySelectorAll('a.tuboid img')].every((i) => i.naturalWidth === 896)`)
 }

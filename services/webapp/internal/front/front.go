@@ -13,6 +13,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -128,7 +129,7 @@ func (f *Files) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	content := entry.plain
 	if entry.gzipped != nil {
 		h.Add("Vary", "Accept-Encoding")
-		if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		if AcceptsGzip(r.Header.Values("Accept-Encoding")) {
 			h.Set("Content-Encoding", "gzip")
 			content = entry.gzipped
 		}
@@ -139,14 +140,25 @@ func (f *Files) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
-// acceptsGzip reads an Accept-Encoding header, of which only a refusal (q=0) needs care.
-func acceptsGzip(header string) bool {
-	for part := range strings.SplitSeq(header, ",") {
-		coding, parameters, _ := strings.Cut(strings.TrimSpace(part), ";")
-		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
-			q := strings.ReplaceAll(parameters, " ", "")
-			return q != "q=0" && !strings.HasPrefix(q, "q=0.000") && q != "q=0.0" && q != "q=0.00"
+// AcceptsGzip says whether a client takes a compressed reply: whether one of the headers names gzip, or failing that all codings,
+// with a weight that is not 0 (RFC 9110, 12.5.3).
+func AcceptsGzip(accepted []string) bool {
+	all := false
+	for coding := range strings.SplitSeq(strings.Join(accepted, ","), ",") {
+		name, weight, _ := strings.Cut(coding, ";")
+		name = strings.ToLower(strings.TrimSpace(name))
+		if name != "gzip" && name != "*" {
+			continue
 		}
+		takes := true
+		if value, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(weight)), "q="); ok {
+			q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			takes = err == nil && q > 0
+		}
+		if name == "gzip" {
+			return takes
+		}
+		all = takes
 	}
-	return false
+	return all
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
+	"github.com/sticky-pi/sticky-pi-server/services/webapp/internal/front"
 	"github.com/sticky-pi/sticky-pi-server/services/webapp/internal/session"
 )
 
@@ -60,7 +61,7 @@ func (u *ui) export(c *gin.Context, s session.Session) error {
 	if c.FullPath() == plainTable {
 		kind, suffix = "text/csv; charset=utf-8", ".csv"
 		h.Set("Vary", "Accept-Encoding")
-		if compressed = takesGzip(c.Request.Header.Values("Accept-Encoding")); compressed {
+		if compressed = front.AcceptsGzip(c.Request.Header.Values("Accept-Encoding")); compressed {
 			h.Set("Content-Encoding", "gzip")
 		}
 	}
@@ -215,27 +216,4 @@ func text(s *string) string {
 		return ""
 	}
 	return spi.NoFormula(*s)
-}
-
-// takesGzip says whether a client takes a compressed reply: whether one of the headers names gzip, or failing that all codings,
-// with a weight that is not 0 (RFC 9110, 12.5.3).
-func takesGzip(accepted []string) bool {
-	all := false
-	for coding := range strings.SplitSeq(strings.Join(accepted, ","), ",") {
-		name, weight, _ := strings.Cut(coding, ";")
-		name = strings.ToLower(strings.TrimSpace(name))
-		if name != "gzip" && name != "*" {
-			continue
-		}
-		takes := true
-		if value, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(weight)), "q="); ok {
-			q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			takes = err == nil && q > 0
-		}
-		if name == "gzip" {
-			return takes
-		}
-		all = takes
-	}
-	return all
 }

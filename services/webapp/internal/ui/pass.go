@@ -43,6 +43,7 @@ var endpoints = []endpoint{
 	{http.MethodPost, "get_tiled_tuboid_series/data"},
 	{http.MethodPost, "_get_itc_labels"},
 	{http.MethodGet, "v2/tuboid_shots"},
+	{http.MethodGet, "v2/tuboid_tile"},
 
 	{http.MethodGet, "v2/me"},
 	{http.MethodPost, "get_projects"},
@@ -66,7 +67,7 @@ const maxBody = 4 << 20
 // own clients alone, such as WWW-Authenticate, at which a browser would open a log-in of its own.
 var (
 	passedOn   = []string{"Accept", "Accept-Encoding", "Content-Type", "Last-Event-Id", "If-None-Match", requestIDHeader}
-	passedBack = []string{"Content-Type", "Content-Length", "Content-Encoding", "Vary", "Etag", "Retry-After", "Last-Modified"}
+	passedBack = []string{"Content-Type", "Content-Length", "Content-Encoding", "Vary", "Etag", "Retry-After", "Last-Modified", "Cache-Control"}
 )
 
 type sessionKey struct{}
@@ -91,6 +92,7 @@ func (u *ui) pass(c *gin.Context, s session.Session) error {
 		}()
 		ctx = within
 	}
+	c.Writer.Header().Del("Cache-Control") // the reply has its own
 	r := c.Request.WithContext(ctx)
 	r.Header.Set(clientHeader, c.ClientIP())
 	u.proxy.ServeHTTP(c.Writer, r)
@@ -128,6 +130,9 @@ func (u *ui) newProxy() *httputil.ReverseProxy {
 					kept[name] = v
 				}
 			}
+			if len(kept["Cache-Control"]) == 0 {
+				kept.Set("Cache-Control", noStore)
+			}
 			if reply.StatusCode == http.StatusUnauthorized { // the token is over, with the account or the password
 				u.dropCookie(kept)
 			}
@@ -157,6 +162,7 @@ func (u *ui) proxyFailed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	status, body := failure(err)
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", noStore)
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintf(w, `{"error":{"code":%q,"message":%q}}`, body.code, body.message) // our own words, which need no more quoting
 }

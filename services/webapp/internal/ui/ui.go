@@ -98,6 +98,9 @@ func policy(s3 *url.URL) string {
 	}, "; ")
 }
 
+// noStore is the Cache-Control of whatever does not say itself that it may be kept.
+const noStore = "no-store"
+
 func (u *ui) headers(c *gin.Context) {
 	h := c.Writer.Header()
 	h.Set("Content-Security-Policy", u.policy)
@@ -107,7 +110,7 @@ func (u *ui) headers(c *gin.Context) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-	h.Set("Cache-Control", "no-store") // files that may be kept say so themselves
+	h.Set("Cache-Control", noStore) // files that may be kept say so themselves
 }
 
 // sameOrigin refuses writes that another site makes a browser send. Writes of a session need its proof besides.

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -351,6 +352,33 @@ func TestTheAPIGetsTheTokenAndTheClientsAddressAndNothingElseOfTheBrowser(t *tes
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestOnlyWhatTheAPISaysMayBeKeptIsKept(t *testing.T) {
+	api := newUpstream(t)
+	v := newViewer(t, api, true)
+	v.logIn()
+	for _, test := range []struct {
+		path, said string
+		status     int
+		want       []string
+	}{
+		{"v2/tuboid_tile", "private, max-age=86400", 200, []string{"private, max-age=86400"}},
+		{"v2/tuboid_tile", "private, max-age=86400", 304, []string{"private, max-age=86400"}},
+		{"v2/tuboid_tile", "", 503, []string{"no-store"}},
+		{"v2/devices", "", 200, []string{"no-store"}},
+		{"v2/devices", "", 302, []string{"no-store"}}, // which the viewer refuses itself
+	} {
+		api.reply = func(w http.ResponseWriter, _ *http.Request) {
+			if test.said != "" {
+				w.Header().Set("Cache-Control", test.said)
+			}
+			w.WriteHeader(test.status)
+		}
+		if got := v.ask(http.MethodGet, "/api/"+test.path, "").Header().Values("Cache-Control"); !slices.Equal(got, test.want) {
+			t.Errorf("%s, %d: %q, want %q", test.path, test.status, got, test.want)
+		}
 	}
 }
 

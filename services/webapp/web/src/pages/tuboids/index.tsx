@@ -1,4 +1,4 @@
-import { useMemo } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import './tuboids.css'
 import type { Label, Tuboid } from '../../api/types'
 import { formatOrder, parseOrder, sorted, type Sortable } from '../../lib/order'
@@ -103,16 +103,32 @@ function Pages({ page, pages }: { page: number; pages: number }) {
   )
 }
 
+/** The first shot, which the server cuts out; where it cannot, the page does, of the picture of all. */
+function FirstTile({ tuboid: t }: { tuboid: Tuboid }) {
+  const [whole, setWhole] = useState(false)
+  if (whole) return <CutTile tuboid={t} />
+  return (
+    <span class="tile">
+      <img class="whole" src={`/api/v2/tuboid_tile?tuboid_id=${encodeURIComponent(t.tuboid_id)}`} alt="" loading="lazy" decoding="async" draggable={false} onError={() => setWhole(true)} />
+    </span>
+  )
+}
+
+function CutTile({ tuboid: t }: { tuboid: Tuboid }) {
+  const { data, error } = useData(t.tuboid_id, seriesSpan(t))
+  if (data) return <Tile url={data.tuboid} shots={t.n_shots} shot={0} label="" />
+  return <span class="tile">{error && <span class="no-picture">The picture could not be loaded.</span>}</span>
+}
+
 function Card({ tuboid: t, labels }: { tuboid: Tuboid; labels: readonly Label[] | null }) {
   const view = useView()
-  const { data, error } = useData(t.tuboid_id, seriesSpan(t))
   const first = labels && newestFirst(labels)[0]
   const [from, to] = [parseTime(t.start_datetime), parseTime(t.end_datetime)]
   const href = formatView({ ...view, extra: { ...view.extra, tuboid: t.tuboid_id } })
   return (
     <li>
       <Link class="tuboid" href={href}>
-        {data ? <Tile url={data.tuboid} shots={t.n_shots} shot={0} label="" /> : <span class="tile">{error && <span class="no-picture">The picture could not be loaded.</span>}</span>}
+        <FirstTile key={t.tuboid_id} tuboid={t} />
         <strong class={first ? '' : 'muted'}>{first ? nameOf(first) : labels ? 'Not identified' : '…'}</strong>
         <span class="muted">
           <code>{t.device_series}</code> · {String(t.id_in_series).padStart(4, '0')}
