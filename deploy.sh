@@ -539,9 +539,12 @@ states() {
     docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}' $ids
 }
 
+# plain: a log without what compose puts before each line for terminals, whether it writes to one or not
+plain() { tr -d '\033' | sed 's/^\[2K//'; }
+
 give_up() {
     say "$1 $2; the end of its log:" >&2
-    compose logs --no-color --tail 40 "$1" 2>&1 | tr -d '\033' | sed 's/^\[2K//' >&2
+    compose logs --no-color --tail 40 "$1" 2>&1 | plain >&2
     die "the stack is not healthy: $1 $2"
 }
 
@@ -745,6 +748,7 @@ cmd_prod() {
     use_stack prod
     start_stack
     say "everything is healthy: https://webapp.$ROOT_DOMAIN_NAME, API https://api.$ROOT_DOMAIN_NAME"
+    say_login
     compose exec -T spi_nginx test -e "/etc/letsencrypt/live/$ROOT_DOMAIN_NAME/fullchain.pem" ||
         say "there is no certificate yet: 'sh deploy.sh prod-init' gets one"
 }
@@ -754,7 +758,10 @@ cmd_devel() {
     use_stack devel
     start_stack
     say "everything is healthy: viewer http://localhost:${WEBAPP_PORT:-8081}, API http://localhost:${API_PORT:-8080}, S3 http://$S3_HOST; data in $LOCAL_VOLUME_ROOT"
+    say_login
 }
+
+say_login() { say "the administrator is ${API_ADMIN_NAME:-admin}, with the password API_ADMIN_PASSWORD of .secret.env unless it was changed since"; }
 
 cmd_down() {
     case $#,$* in 0, | 1,prod | 1,devel) ;; *) misuse "down takes prod or devel, or nothing where only one of them is up" ;; esac
@@ -765,7 +772,7 @@ cmd_down() {
         case $stacks in
         '')
             say "nothing is up"
-            return
+            return 0
             ;;
         *' '*) die "production and devel are both up, and nothing was stopped: 'sh deploy.sh down devel' stops devel, 'sh deploy.sh down prod' stops production" ;;
         esac
@@ -781,7 +788,11 @@ cmd_down() {
         return
     fi
     say "stopping $1: ${services% }; its data stays in $LOCAL_VOLUME_ROOT"
-    COMPOSE_PROFILES=db,s3 compose down --remove-orphans
+    export COMPOSE_PROFILES=db,s3
+    compose down --remove-orphans && return
+    # a slow engine holds a network for a moment after its containers are gone
+    sleep 3
+    compose down --remove-orphans || die "not everything could be taken away: the lines above say what; 'sh deploy.sh down $1' tries again"
 }
 
 # labels_of PROJECT NAME: the values of compose's label of that name, a line each
@@ -806,6 +817,7 @@ place_of() {
 cmd_status() {
     [ $# -eq 0 ] || misuse "status takes no arguments"
     use_running_stack
+    [ -n "$stacks" ] || die "nothing is running: 'sh deploy.sh prod' starts it"
     say "services ($mode)"
     compose ps -a --format 'table {{.Service}}\t{{.Status}}\t{{.Image}}'
     bad=$(states | grep -v -e ' running healthy$' -e ' running none$' | cut -d' ' -f1 | tr '\n' ' ')
@@ -820,13 +832,17 @@ cmd_status() {
         printf '%s\n' "$certificates"
         case $certificates in
         # renewed when 30 days are left: fewer than 10 mean that it fails
-        *INVALID* | *'No cert'* | *'VALID: '[1-9]' day'* | *hour*) bad="$bad certificate" ;;
+        *'No cert'*)
+            say "'sh deploy.sh prod-init' gets one"
+            bad="$bad certificate"
+            ;;
+        *INVALID* | *'VALID: '[1-9]' day'* | *hour*) bad="$bad certificate" ;;
         esac
         renewal=$(compose exec -T certbot cat /etc/letsencrypt/sticky-pi-renewal 2>/dev/null || echo unknown)
         say "last attempt to renew (UTC): $renewal"
         case $renewal in failed*) bad="$bad renewal" ;; esac
     fi
-    [ -z "$bad" ] || die "not well: $bad"
+    [ -z "$bad" ] || die "not well: ${bad# }"
 }
 
 cmd_logs() {
@@ -835,11 +851,16 @@ cmd_logs() {
     -*) ;; # options of `docker compose logs` alone
     *)
         name=$(service "$1")
+        compose config --services | grep -qx "$name" || misuse "logs: there is no service $1"
         shift
         set -- "$name" "$@"
         ;;
     esac
-    compose logs --tail 200 "$@"
+    [ -n "$stacks" ] || die "there are no logs, as nothing is running: 'sh deploy.sh prod' starts it"
+    case " $* " in
+    *' -f '* | *' --follow '*) compose logs --tail 200 "$@" ;; # nothing in between would pass lines on as they come
+    *) if [ -t 1 ]; then compose logs --tail 200 "$@"; else compose logs --tail 200 "$@" | plain; fi ;;
+    esac
 }
 
 cmd_scale() {
@@ -851,6 +872,8 @@ cmd_scale() {
         esac
     done
     need_running spi_api
+    # the API of devel has a port of this machine, which two cannot have
+    case $mode,$* in devel,*api=*) die "scale: devel runs one API; uid=N, or production, can be scaled" ;; esac
     for argument; do
         name=$(service "${argument%%=*}")
         say "running ${argument#*=} of $name"
@@ -886,6 +909,7 @@ ask_password() {
 
 cmd_user() {
     [ $# -gt 0 ] || misuse "user takes list, add, reset or delete"
+    case $1,${2:-} in add, | reset, | delete,) misuse "user $1: write the account's name after it" ;; esac
     use_running_stack
     need_running spi_api
     case $1 in
@@ -1090,7 +1114,7 @@ cmd_mysql_restore() {
     check_backup "$dump"
     use_running_stack
     if local_db; then need_running spi_db; fi
-    confirm "Replace everything in the database $MYSQL_DATABASE by what $dump holds?"
+    confirm "Replace everything in the database $MYSQL_DATABASE ($mode) by what $dump holds?"
     scratch=${MYSQL_DATABASE}_restore before=${MYSQL_DATABASE}_before_restore
     clean_up_at_the_end
     if [ -n "$(compose ps -q --status running spi_api)" ]; then
@@ -1229,7 +1253,7 @@ cmd_s3_restore() {
     dir=$(CDPATH='' cd -- "$given" 2>/dev/null && pwd -P) || die "there is no folder $given"
     [ -d "$dir/objects" ] || die "$dir is no backup of a bucket: it has no folder objects"
     use_running_stack
-    confirm "Put the objects of $dir into the bucket $S3_BUCKET_NAME of $S3_HOST, over those that differ?"
+    confirm "Put the objects of $dir into the bucket $S3_BUCKET_NAME of $S3_HOST ($mode), over those that differ?"
     say "copying what the bucket $S3_BUCKET_NAME of $S3_HOST lacks"
     copy_bucket s3-restore "$dir" || die "not everything is restored: the lines above say why; the same command goes on from here"
 }

@@ -514,7 +514,12 @@ func TestDownStopsNothingByAccident(t *testing.T) {
 		left   []string
 	}{
 		{"nothing up", func() {}, []string{"down"}, 0, []string{"nothing is up"}, nil},
+		{"the logs of nothing", func() {}, []string{"logs", "api"}, 1, []string{"nothing is running: 'sh deploy.sh prod' starts it"}, nil},
+		{"the status of nothing", func() {}, []string{"status"}, 1, []string{"nothing is running: 'sh deploy.sh prod' starts it"}, nil},
+		{"the logs of what is no service", func() {}, []string{"logs", "apo"}, 2, []string{"there is no service apo"}, nil},
+		{"an account without a name", func() {}, []string{"user", "add"}, 2, []string{"write the account's name"}, nil},
 		{"production alone", func() { up(here, "prod") }, []string{"down"}, 0, []string{"stopping prod: spi_api spi_uid; its data stays in " + here.data}, nil},
+		{"a second API of devel", func() { up(here, "devel") }, []string{"scale", "api=2"}, 1, []string{"devel runs one API"}, []string{"devel"}},
 		{"devel alone", func() { up(here, "devel") }, []string{"down"}, 0, []string{"stopping devel: spi_api spi_uid;"}, nil},
 		{"both", func() { up(here, "prod", "devel") }, []string{"down"}, 1, []string{
 			"nothing was stopped", "'sh deploy.sh down devel' stops devel", "'sh deploy.sh down prod' stops production",
