@@ -21,6 +21,7 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/ml"
 	"github.com/sticky-pi/sticky-pi-server/server"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/config"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/httpserve"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/s3gw"
 	"github.com/sticky-pi/sticky-pi-server/services/local/internal/demo"
 	"github.com/sticky-pi/sticky-pi-server/services/webapp"
@@ -160,7 +161,11 @@ func run(ctx context.Context, o Options, cfg server.Config, api *server.Server, 
 	defer stop()
 	g.Go(func() error {
 		defer stop() // without S3 there is nothing to serve
-		return s3gw.Run(s3ctx, s3)
+		err := s3gw.Run(s3ctx, s3)
+		if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "listen" {
+			return httpserve.CannotListen(s3.Addr, err)
+		}
+		return err
 	})
 	g.Go(func() error {
 		defer stop()

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 )
 
@@ -110,7 +111,22 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s (%w): stop what uses the port, or choose another", address, errors.Unwrap(err))
+		return nil, CannotListen(address, err)
 	}
 	return l, nil
+}
+
+// CannotListen makes an error of listening name the address and what to do.
+func CannotListen(address string, err error) error {
+	mend := "stop what uses the port, or choose another"
+	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		mend = "this machine has no such address: choose one that it has"
+	case errors.Is(err, syscall.EACCES):
+		mend = "choose a port above 1023: those below are not for every user"
+	}
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		err = op.Err
+	}
+	return fmt.Errorf("cannot listen on %s (%w): %s", address, err, mend)
 }

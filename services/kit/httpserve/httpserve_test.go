@@ -109,4 +109,8 @@ func TestListenNamesTheAddressThatIsTaken(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || !strings.Contains(err.Error(), "choose another") {
 		t.Errorf("got %v", err)
 	}
+	const elsewhere = "192.0.2.1:8080" // an address for documentation, which no machine has
+	if _, err = httpserve.Listen(t.Context(), elsewhere); err == nil || !strings.Contains(err.Error(), elsewhere) || !strings.Contains(err.Error(), "no such address") {
+		t.Errorf("got %v", err)
+	}
 }
