@@ -121,6 +121,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := src.Err(); err != nil {
 		return err
 	}
+	// It holds the passwords' hashes; what SQLite puts beside it gets its mode.
+	if err := makePrivate(cfg.SQLite); err != nil {
+		return fmt.Errorf("--data: the database cannot be made (%w): choose a folder that you may write to", err)
+	}
 	api, err := server.New(ctx, cfg, o.Log)
 	if err != nil {
 		return err
@@ -146,6 +150,15 @@ func Run(ctx context.Context, o Options) (err error) {
 	return run(ctx, o, cfg, api, viewer, worker, s3gw.Config{
 		Addr: s3Address, Dir: filepath.Join(data, objectsDir), AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey, Region: cfg.S3.Region,
 	}, secrets)
+}
+
+// makePrivate makes an empty file for its owner alone, where there is none.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // in the data folder
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // run serves all. S3 outlives the API, whose last uploads need it, and the API outlives the worker, which gives back what it

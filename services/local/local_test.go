@@ -1,15 +1,52 @@
 package local
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest/ports"
 )
+
+// stopper ends a run once it says anything, which is that it is ready.
+type stopper context.CancelFunc
+
+func (s stopper) Write(p []byte) (int, error) {
+	s()
+	return len(p), nil
+}
+
+func TestTheDatabaseIsForItsOwnerAlone(t *testing.T) {
+	t.Setenv("UID_WORKERS", "0")
+	port, err := ports.Free(t.Context(), 0, viewerOffset, s3Offset, metricsOffset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := t.TempDir() // which others can read
+	if err := os.Chmod(data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	if err := Run(ctx, Options{Port: port, Bind: "127.0.0.1", Data: data, Out: stopper(stop), Log: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(data, databaseFile+"*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has the mode %v, %v", file, info.Mode(), err)
+		}
+	}
+}
 
 func TestAPortThatIsTakenIsNamedWithWhatToDo(t *testing.T) {
 	t.Setenv("UID_WORKERS", "0")
