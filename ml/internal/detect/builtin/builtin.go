@@ -23,9 +23,9 @@ const Format = "sticky-pi-unet/1"
 const (
 	margin = 16 // pixels left of and above the photograph at half resolution, reflected, that the network sees
 	pad    = 64 // the picture with its margins is a multiple of it
-	// Pictures wider or higher than maxTile are looked at in parts, so that memory does not grow with them. What the network says of a
-	// pixel depends on 104 pixels around it; halo is no less.
-	maxTile = 1536
+	// Pictures wider than maxTile are looked at in parts, so that memory does not grow with their width; it does not with their height.
+	// What the network says of a pixel depends on 104 pixels around it; halo is no less.
+	maxTile = 3072
 	halo    = 128
 )
 
@@ -83,10 +83,11 @@ func (d *Detector) Version() string { return d.version }
 // Kernels is the arithmetic in use: scalar, AVX2 or AVX-512.
 func (d *Detector) Kernels() string { return d.network.kernels.name }
 
-// Detect finds the insects of a photograph of up to MaxPixels, in one goroutine. It takes 150 MB for 5 megapixels, the photograph
-// included.
+// Detect finds the insects of a photograph of up to MaxPixels, in one goroutine. It takes 50 MB for 5 megapixels, beside the
+// photograph.
 func (d *Detector) Detect(ctx context.Context, photograph image.Image) ([]detect.Insect, error) {
-	m, err := d.look(ctx, photograph)
+	origin := photograph.Bounds().Min
+	m, err := d.look(ctx, photograph) // the photograph is not needed any more
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func (d *Detector) Detect(ctx context.Context, photograph image.Image) ([]detect
 	if err != nil {
 		return nil, err
 	}
-	if origin := photograph.Bounds().Min; origin != (image.Point{}) {
+	if origin != (image.Point{}) {
 		for _, insect := range found {
 			for i := range insect.Outline {
 				insect.Outline[i] = insect.Outline[i].Add(origin)
@@ -115,26 +116,20 @@ func (d *Detector) look(ctx context.Context, photograph image.Image) (*outlines.
 		FG: make([]float32, half.w*half.h), Core: make([]float32, half.w*half.h), Grey: half.grey(),
 	}
 	// Everything below is in pixels of the half picture with its margins.
-	columns, rows := split1D(roundUp(half.w+margin, pad), d.tile), split1D(roundUp(half.h+margin, pad), d.tile)
-	for _, v := range rows {
-		for _, h := range columns {
-			pixels := func(y int, row []float32) { half.row(h.from-margin, v.from+y-margin, row) }
-			emit := func(y int, fg, core []float32) {
-				at := v.from + y
-				if at < v.first || at >= v.end || at < margin || at >= margin+half.h {
-					return
-				}
-				first, end := max(h.first, margin), min(h.end, margin+half.w)
-				if first >= end {
-					return
-				}
-				to := (at-margin)*half.w + first - margin
-				copy(m.FG[to:], fg[first-h.from:end-h.from])
-				copy(m.Core[to:], core[first-h.from:end-h.from])
+	height := roundUp(half.h+margin, pad)
+	for _, h := range split1D(roundUp(half.w+margin, pad), d.tile) {
+		pixels := func(y int, row []float32) { half.row(h.from-margin, y-margin, row) }
+		first, end := max(h.first, margin), min(h.end, margin+half.w)
+		emit := func(y int, fg, core []float32) {
+			if y < margin || y >= margin+half.h || first >= end {
+				return
 			}
-			if err := d.network.run(ctx, h.to-h.from, v.to-v.from, pixels, emit); err != nil {
-				return nil, err
-			}
+			to := (y-margin)*half.w + first - margin
+			copy(m.FG[to:], fg[first-h.from:end-h.from])
+			copy(m.Core[to:], core[first-h.from:end-h.from])
+		}
+		if err := d.network.run(ctx, h.to-h.from, height, pixels, emit); err != nil {
+			return nil, err
 		}
 	}
 	return m, nil
@@ -142,10 +137,10 @@ func (d *Detector) look(ctx context.Context, photograph image.Image) (*outlines.
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
-// part is a part of a picture's width or height: what counts, and what the network sees for it.
+// part is a part of a picture's width: what counts, and what the network sees for it.
 type part struct{ first, end, from, to int }
 
-// split1D cuts a length into parts of at most limit; all numbers are multiples of pad.
+// split1D cuts a width into parts of at most limit; all numbers are multiples of pad.
 func split1D(length, limit int) []part {
 	n := (length + limit - 1) / limit
 	step := roundUp((length+n-1)/n, pad)

@@ -1,6 +1,9 @@
 package builtin
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // conv is a 3 x 3 convolution over zero-padded pixels, with a bias and ReLU: Winograd's F(2 x 2, 3 x 3) (Lavin and Gray 2016,
 // arXiv:1509.09308), which holds exactly but for rounding. A square of 2 x 2 outputs is made of 16 products, instead of 36, of
@@ -18,6 +21,9 @@ type conv struct {
 // squares is how many squares are worked on at a time: their sums and products stay in the processor's cache. As it is no power of 2, they
 // do not all fall into the same few lines of it.
 const squares = 44
+
+// room is where convolutions work, one after the other.
+type room struct{ sums, products []float32 }
 
 // factors are the sums of three weights of a row or column, one for each product.
 var factors = [4][3]float64{{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}}
@@ -65,39 +71,21 @@ func newConv(k *kernels, weight, bias []float32, in, own, below int) *conv {
 	return c
 }
 
-// rows gives the outputs for pictures of w x h pixels, both even; below, if the convolution has such inputs, is half as wide and high.
-func (c *conv) rows(w, h int, below *grid, own rows) rows {
+// rows makes the outputs for a picture; below, if the convolution has such inputs, is half as wide and high.
+func (c *conv) rows(own, below *picture, room *room) rows {
 	k := c.kernels
-	// The last six rows of input, with a pixel of zeros before and after them; and one of zeros, for above and below the picture.
-	var ring [6][]float32
-	for i := range ring {
-		ring[i] = make([]float32, (w+2)*c.own)
-	}
-	empty := make([]float32, (w+2)*c.own)
-	at := func(y int) []float32 {
-		if y < 0 || y >= h {
-			return empty
-		}
-		return ring[y%len(ring)]
-	}
-	inside := func(row []float32) []float32 { return row[c.own : (w+1)*c.own] }
-
-	in := c.own + c.below
-	sums := make([]float32, 4*squares*in)
-	stride := c.products[0][0].stride
-	products := make([]float32, 4*4*squares*stride)
-	have := 0 // rows of input seen
+	in, stride := c.own+c.below, c.products[0][0].stride
+	room.sums = slices.Grow(room.sums, 4*squares*in)
+	room.products = slices.Grow(room.products, 4*4*squares*stride)
 	return func(y int, top, bottom []float32) {
-		for ; have < min(y+4, h); have += 2 {
-			own(have, inside(at(have)), inside(at(have+1)))
-		}
-		ownRows := [4][]float32{at(y - 1), at(y), at(y + 1), at(y + 2)}
+		ownRows := [4][]float32{own.row(y - 1), own.row(y), own.row(y + 1), own.row(y + 2)}
 		var belowRows [4][]float32
 		if below != nil {
 			belowRows = [4][]float32{below.row(y/2 - 1), below.row(y / 2), below.row(y / 2), below.row(y/2 + 1)}
 		}
-		for from := 0; from < w/2; from += squares {
-			n := min(squares, w/2-from)
+		sums, products := room.sums[:4*squares*in], room.products[:4*4*squares*stride]
+		for from := 0; from < own.w/2; from += squares {
+			n := min(squares, own.w/2-from)
 			for q, v := range vertical {
 				first := 2 * from * c.own
 				k.sums(sums, in, n, ownRows[v.a][first:], ownRows[v.b][first:], v.sign, c.own, ownWindow)

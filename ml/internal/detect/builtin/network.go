@@ -22,7 +22,7 @@ const (
 // network is the U-Net of ml/train/net.py: four levels of two convolutions, each level at half the resolution of the one
 // before, then three levels back, which see the level below and the encoder's of the same size.
 //
-// Nothing of it is ever held but the four levels' outputs: within a level, rows are pulled through (see rows).
+// Of no level the whole is ever held: rows are pulled through all of them (see picture).
 type network struct {
 	kernels                *kernels
 	enc1, enc2, enc3, enc4 block2
@@ -124,53 +124,32 @@ func (b *builder) get(name string, shape ...int) []float32 {
 // run applies the network to a picture of width x height pixels, both multiples of 32. pixels writes a row of it, width * 3
 // numbers. emit gets the maps row by row, each width numbers between 0 and 1, valid until it returns.
 func (n *network) run(ctx context.Context, width, height int, pixels func(y int, row []float32), emit func(y int, fg, core []float32)) error {
-	w, h := width/unshuffle, height/unshuffle
-	k := n.kernels
-	s1 := newGrid(w, h, k.padded(n.enc1.out()))
-	s2 := newGrid(w/2, h/2, k.padded(n.enc2.out()))
-	s3 := newGrid(w/4, h/4, k.padded(n.enc3.out()))
-	s4 := newGrid(w/8, h/8, k.padded(n.enc4.out()))
-	if err := s1.fill(ctx, n.enc1.rows(s1, nil, unshuffled(width, pixels))); err != nil {
-		return err
-	}
-	if err := s2.fill(ctx, n.enc2.rows(s2, nil, s1.pooled)); err != nil {
-		return err
-	}
-	if err := s3.fill(ctx, n.enc3.rows(s3, nil, s2.pooled)); err != nil {
-		return err
-	}
-	if err := s4.fill(ctx, n.enc4.rows(s4, nil, s3.pooled)); err != nil {
-		return err
-	}
-	// A decoder level takes the place of the encoder's, row by row: what it overwrites has been read.
-	if err := s3.fill(ctx, n.dec3.rows(s3, s4, s3.copied)); err != nil {
-		return err
-	}
-	if err := s2.fill(ctx, n.dec2.rows(s2, s3, s2.copied)); err != nil {
-		return err
-	}
-	last := n.dec1.rows(s1, s2, s1.copied)
-	top, bottom := make([]float32, w*s1.c), make([]float32, w*s1.c)
-	logits := make([]float32, w*n.head.stride)
+	room := &room{}
+	in := newPicture(width/unshuffle, height/unshuffle, inputs, keep, unshuffled(width, pixels))
+	s1 := n.enc1.over(in, nil, keep1, room)
+	s2 := n.enc2.over(s1.pooled(), nil, keep2, room)
+	s3 := n.enc3.over(s2.pooled(), nil, keep3, room)
+	s4 := n.enc4.over(s3.pooled(), nil, keep, room)
+	d3 := n.dec3.over(s3, s4, keep, room)
+	d2 := n.dec2.over(s2, d3, keep, room)
+	d1 := n.dec1.over(s1, d2, keep, room)
+	logits := make([]float32, d1.w*n.head.stride)
 	fg, core := make([]float32, width), make([]float32, width)
-	for y := 0; y < h; y += 2 {
+	for y := range d1.h {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		last(y, top, bottom)
-		for i, row := range [2][]float32{top, bottom} {
-			n.head.mul(logits, w, row, s1.c)
-			for dy := range unshuffle {
-				for m, out := range [mapsOut][]float32{fg, core} {
-					o := m*unshuffle*unshuffle + dy*unshuffle
-					for x := range w {
-						l := logits[x*n.head.stride+o:]
-						out[2*x] = sigmoid(l[0] + n.headBias[o])
-						out[2*x+1] = sigmoid(l[1] + n.headBias[o+1])
-					}
+		n.head.mul(logits, d1.w, d1.inside(d1.row(y)), d1.c)
+		for dy := range unshuffle {
+			for m, out := range [mapsOut][]float32{fg, core} {
+				o := m*unshuffle*unshuffle + dy*unshuffle
+				for x := range d1.w {
+					l := logits[x*n.head.stride+o:]
+					out[2*x] = sigmoid(l[0] + n.headBias[o])
+					out[2*x+1] = sigmoid(l[1] + n.headBias[o+1])
 				}
-				emit(unshuffle*(y+i)+dy, fg, core)
 			}
+			emit(unshuffle*y+dy, fg, core)
 		}
 	}
 	return nil
@@ -191,59 +170,73 @@ func sigmoid(x float32) float32 {
 // rows writes two rows of a picture, y and y+1, for y = 0, 2, 4 and so on, each asked for once.
 type rows func(y int, top, bottom []float32)
 
-// rows pulls what own gives, and the level below, through both convolutions. The grid only tells the size.
-func (b block2) rows(size, below *grid, own rows) rows {
-	first := b.conv1.rows(size.w, size.h, below, own)
-	return b.conv2.rows(size.w, size.h, nil, first)
+// picture is the output of a layer, row by row: a row is made when it is first asked for, and kept until some more have been made.
+type picture struct {
+	w, h, c int // pixels, both even, and channels
+	source  rows
+	made    int         // rows
+	kept    [][]float32 // the last ones; row y is at y modulo their number
+	empty   []float32
 }
 
-// grid is the output of a level. A pixel of zeros goes before and after each row, and a row of them before and after all.
-type grid struct {
-	w, h, c int
-	data    []float32
-}
+// How many rows are kept. A convolution that is at row y looks at y-1 to y+2. Where a level's outputs go to the levels below it and to the
+// decoder, what the decoder looks at was made long before: the decoder's y needs row y+13 of the third level's, and
+// if it needs y+f of one, then y+2f+15 of the level above.
+const (
+	keep  = 6
+	keep3 = 13 + 3
+	keep2 = 2*13 + 15 + 3
+	keep1 = 2*(2*13+15) + 15 + 3
+)
 
-func newGrid(w, h, c int) *grid { return &grid{w, h, c, make([]float32, (h+2)*(w+2)*c)} }
-
-// row is a row with the pixels of zeros, -1 to h.
-func (g *grid) row(y int) []float32 {
-	stride := (g.w + 2) * g.c
-	return g.data[(y+1)*stride : (y+2)*stride]
-}
-
-// pixels is a row without them.
-func (g *grid) pixels(y int) []float32 { return g.row(y)[g.c : (g.w+1)*g.c] }
-
-func (g *grid) fill(ctx context.Context, in rows) error {
-	for y := 0; y < g.h; y += 2 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		in(y, g.pixels(y), g.pixels(y+1))
+func newPicture(w, h, c, rows int, source rows) *picture {
+	p := &picture{w: w, h: h, c: c, source: source, kept: make([][]float32, rows)}
+	stride := (w + 2) * c
+	data := make([]float32, (rows+1)*stride)
+	for i := range p.kept {
+		p.kept[i] = data[i*stride:][:stride]
 	}
-	return nil
+	p.empty = data[rows*stride:]
+	return p
 }
 
-// copied gives the rows.
-func (g *grid) copied(y int, top, bottom []float32) {
-	copy(top, g.pixels(y))
-	copy(bottom, g.pixels(y+1))
+// row is a row with a pixel of zeros before and after it, or nothing but zeros above and below the picture.
+func (p *picture) row(y int) []float32 {
+	if y < 0 || y >= p.h {
+		return p.empty
+	}
+	for ; p.made <= y; p.made += 2 {
+		p.source(p.made, p.inside(p.kept[p.made%len(p.kept)]), p.inside(p.kept[(p.made+1)%len(p.kept)]))
+	}
+	return p.kept[y%len(p.kept)]
 }
 
-// pooled gives the greatest of each 2 x 2 pixels.
-func (g *grid) pooled(y int, top, bottom []float32) {
-	for i, out := range [2][]float32{top, bottom} {
-		a, b := g.pixels(2*(y+i)), g.pixels(2*(y+i)+1)
-		for x := range g.w / 2 {
-			at := 2 * x * g.c
-			a0, a1 := a[at:at+g.c], a[at+g.c:at+2*g.c]
-			b0, b1 := b[at:at+g.c], b[at+g.c:at+2*g.c]
-			to := out[x*g.c:][:len(a0)]
-			for i, v := range a0 {
-				to[i] = max(v, a1[i], b0[i], b1[i])
+// inside is a row without the pixels before and after it.
+func (p *picture) inside(row []float32) []float32 { return row[p.c : (p.w+1)*p.c] }
+
+// over applies both convolutions to a picture, and to one of the level below.
+func (b block2) over(own, below *picture, rows int, room *room) *picture {
+	c := len(b.conv1.bias)
+	first := newPicture(own.w, own.h, c, keep, b.conv1.rows(own, below, room))
+	return newPicture(own.w, own.h, c, rows, b.conv2.rows(first, nil, room))
+}
+
+// pooled is the picture of the greatest of each 2 x 2 pixels.
+func (p *picture) pooled() *picture {
+	return newPicture(p.w/2, p.h/2, p.c, keep, func(y int, top, bottom []float32) {
+		for i, out := range [2][]float32{top, bottom} {
+			a, b := p.inside(p.row(2*(y+i))), p.inside(p.row(2*(y+i)+1))
+			for x := range p.w / 2 {
+				at := 2 * x * p.c
+				a0, a1 := a[at:at+p.c], a[at+p.c:at+2*p.c]
+				b0, b1 := b[at:at+p.c], b[at+p.c:at+2*p.c]
+				to := out[x*p.c:][:len(a0)]
+				for i, v := range a0 {
+					to[i] = max(v, a1[i], b0[i], b1[i])
+				}
 			}
 		}
-	}
+	})
 }
 
 // unshuffled gives the picture with 2 x 2 pixels as one of 12 channels: channel = colour * 4 + dy * 2 + dx.

@@ -133,6 +133,7 @@ func TestNetworkIsWhatItsDefinitionSays(t *testing.T) {
 		{[4]int{5, 12, 17, 30}, 32, 96},
 		{[4]int{12, 8, 50, 9}, 32, 32}, // a single square on the lowest level
 		{[4]int{70, 33, 80, 130}, 32, 32},
+		{[4]int{3, 4, 3, 2}, 768, 32}, // more rows than are kept
 	} {
 		tensors := randomTensors(c.widths, uint64(i))
 		rng := rand.New(rand.NewPCG(7, uint64(i)))
@@ -193,9 +194,9 @@ func TestACancelledContextStopsTheNetwork(t *testing.T) {
 			cancel()
 		}
 	}
-	err = n.run(ctx, 32, 320, pixels, func(int, []float32, []float32) {})
-	if !errors.Is(err, context.Canceled) || seen > 16 {
-		t.Errorf("got %v after %d rows of 320, want a cancelled context", err, seen)
+	err = n.run(ctx, 32, 960, pixels, func(int, []float32, []float32) {})
+	if !errors.Is(err, context.Canceled) || seen > 480 {
+		t.Errorf("got %v after %d rows of 960, want a cancelled context", err, seen)
 	}
 }
 
