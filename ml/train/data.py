@@ -218,6 +218,8 @@ def crop(photographs, index, rng, size=CROP, mix=0.35):
         image *= warp(other.dirt, placement(other, rng, size, 0), size, cv2.INTER_LINEAR).astype(np.float32) / 128
     if rng.random() < mix:
         image, maps = add_insects(image, maps, photographs[rng.integers(len(photographs))], rng, size)
+    if rng.random() < 0.5:
+        image = add_debris(image, maps[..., 0], photographs, rng)
     image = colour(image, rng)
     return np.ascontiguousarray(image.transpose(2, 0, 1)), np.ascontiguousarray(maps.transpose(2, 0, 1)).astype(np.float32)
 
@@ -245,6 +247,92 @@ def add_insects(image, maps, other, rng, size):
     return image, np.dstack([mine | theirs, core, maps[..., 2] | (more[..., 2] & keep) | near])
 
 
+def add_debris(image, insects, photographs, rng):
+    """Put things that are no insects on a crop, beside its insects: shards, loose wings, dots, strokes, and pieces of insects."""
+    size = image.shape[0]
+    taken = cv2.dilate(insects.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
+    for _ in range(rng.integers(1, 7)):
+        through = piece(photographs, rng) if rng.random() < 0.4 else debris(rng)
+        h, w = through.shape[:2]
+        if h >= size or w >= size:
+            continue
+        y, x = rng.integers(0, size - h), rng.integers(0, size - w)
+        box = np.s_[y : y + h, x : x + w]
+        seen = through.min(2) < 0.97
+        if (taken[box] & seen).any():
+            continue
+        image[box] *= through
+        taken[box] |= seen
+    return image
+
+
+# kind of debris: (how often, least and greatest length in half-resolution pixels)
+DEBRIS = {"shard": (0.35, 8, 45), "wing": (0.25, 12, 45), "dot": (0.25, 4, 13), "stroke": (0.15, 15, 70)}
+
+
+def debris(rng):
+    """A made-up thing: the part of the light it lets through, float32 [n, n, 3], 1 around it."""
+    kind = rng.choice(list(DEBRIS), p=[often for often, _, _ in DEBRIS.values()])
+    length = rng.uniform(*DEBRIS[kind][1:])
+    n = int(length) + 10
+    mask, veins = np.zeros((n, n), np.uint8), np.zeros((n, n), np.uint8)
+    angle = rng.uniform(0, 2 * np.pi)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+
+    def placed(x, y):
+        """Points around the middle, turned, in the sixteenths of a pixel that OpenCV draws with."""
+        return [np.round((np.column_stack([x, y]) @ turn + n / 2) * 16).astype(np.int32)]
+
+    if kind == "shard":
+        a = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 8)))
+        cv2.fillPoly(mask, placed(np.cos(a) * length / 2, np.sin(a) * length / 2 * rng.uniform(0.12, 0.9)), 255, cv2.LINE_AA, 4)
+    elif kind == "wing":
+        a = np.linspace(0, 2 * np.pi, 40)
+        broad = length / 2 * rng.uniform(0.25, 0.5) * (1 + 0.3 * np.cos(a))
+        cv2.fillPoly(mask, placed(np.cos(a) * length / 2, np.sin(a) * broad), 255, cv2.LINE_AA, 4)
+        for _ in range(rng.integers(1, 6)):
+            vein = placed([-length / 2, length / 2], [0, rng.uniform(-0.3, 0.3) * length])
+            cv2.polylines(veins, vein, False, 255, 1, cv2.LINE_AA, 4)
+    elif kind == "dot":
+        broad = length / 2 * rng.uniform(0.5, 1)
+        a, rough = np.linspace(0, 2 * np.pi, 20), 1 + 0.12 * rng.standard_normal(20)
+        cv2.fillPoly(mask, placed(np.cos(a) * length / 2 * rough, np.sin(a) * broad * rough), 255, cv2.LINE_AA, 4)
+    else:
+        t = np.linspace(-0.5, 0.5, 12)
+        bent = length * (rng.normal(0, 0.25) * (t * t - 0.1) + rng.normal(0, 0.1) * t**3)
+        cv2.polylines(mask, placed(t * length, bent), False, 255, int(rng.choice([1, 1, 2, 3, 4, 6])), cv2.LINE_AA, 4)
+    light = rng.uniform(0.55, 0.9) if kind == "wing" else rng.uniform(0.08, 0.8)
+    tint = np.clip(light * np.exp(rng.normal(0, 0.12, 3)), 0.02, 1)
+    grain = cv2.resize(rng.normal(0, 0.25, (4, 4)).astype(np.float32), (n, n), interpolation=cv2.INTER_CUBIC) + rng.normal(0, 0.06, (n, n))
+    texture = np.clip(tint * np.exp(grain)[..., None], 0.02, 1.2) * (1 - rng.uniform(0.1, 0.6) * veins[..., None] / 255)
+    soft = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), rng.uniform(0.4, 1.2))[..., None]
+    return (1 + (texture - 1) * soft).astype(np.float32)
+
+
+def piece(photographs, rng):
+    """A piece of an insect, a third of it at most: legs, wings, the end of an abdomen. As debris(), and that where there is none."""
+    other = photographs[rng.integers(len(photographs))]
+    if not other.polygons:
+        return debris(rng)
+    p = other.polygons[rng.integers(len(other.polygons))] / 2
+    x0, y0 = np.maximum(np.floor(p.min(0)).astype(int) - 3, 0)
+    x1, y1 = np.ceil(p.max(0)).astype(int) + 4
+    through = other.insects[y0:y1, x0:x1].astype(np.float32) / 128
+    mask = np.zeros(through.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round((p - (x0, y0)) * 16).astype(np.int32)], 1, shift=4)
+    # A third of a small insect is a speck, and that of a huge one does not fit on a crop.
+    if np.count_nonzero(mask) < 250 or max(mask.shape) > 200:
+        return debris(rng)
+    angle = rng.uniform(0, 2 * np.pi)
+    along = np.cos(angle) * np.arange(mask.shape[1])[None, :] + np.sin(angle) * np.arange(mask.shape[0])[:, None]
+    cut = np.quantile(along[mask > 0], rng.uniform(0.08, 0.33))
+    soft = cv2.GaussianBlur(((along < cut) & (mask > 0)).astype(np.float32), (0, 0), 0.8)
+    y, x = np.nonzero(soft > 0.01)
+    result = (1 + (through - 1) * soft[..., None])[y.min() : y.max() + 1, x.min() : x.max() + 1]
+    result = np.rot90(result, int(rng.integers(4)))
+    return np.ascontiguousarray(result[:, ::-1] if rng.random() < 0.5 else result)
+
+
 def colour(image, rng):
     """Other lamps, exposures, cards and sensors."""
     if rng.random() < 0.8:
@@ -265,6 +353,8 @@ def colour(image, rng):
         ramp = np.linspace(-0.5, 0.5, size, dtype=np.float32)
         slope = np.cos(angle) * ramp[None, :] + np.sin(angle) * ramp[:, None]
         image = image * (1 + np.float32(rng.uniform(0, 0.5)) * slope[..., None].astype(np.float32))
+    if rng.random() < 0.35:
+        image = image * shade(image.shape[0], rng)[..., None]
     if rng.random() < 0.5:
         image = np.clip(image, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.25)))
     if rng.random() < 0.25:
@@ -273,6 +363,20 @@ def colour(image, rng):
         noise = rng.standard_normal(image.shape, dtype=np.float32)
         image = image + np.float32(abs(rng.normal(0, 0.02))) * noise
     return np.clip(image, 0, 1).astype(np.float32)
+
+
+def shade(size, rng):
+    """The light of a card that leaves, stems or the trap itself throw shadows on: patches without edges, or a band with soft ones."""
+    if rng.random() < 0.6:
+        n = rng.integers(2, 5)
+        patches = rng.normal(0, 0.18, (n, n)).astype(np.float32)
+        return np.clip(np.exp(cv2.resize(patches, (size, size), interpolation=cv2.INTER_CUBIC)), 0.5, 1.6)
+    angle, soft = rng.uniform(0, 2 * np.pi), rng.uniform(3, 25)
+    at = np.arange(size, dtype=np.float32) - size / 2
+    across = np.float32(np.cos(angle)) * at[None, :] + np.float32(np.sin(angle)) * at[:, None] - np.float32(rng.uniform(-0.5, 0.5) * size)
+    half = rng.uniform(0.05, 0.5) * size
+    band = 1 / (1 + np.exp((np.abs(across) - half) / soft))
+    return (1 - rng.uniform(0.1, 0.5) * band).astype(np.float32)
 
 
 def batch(photographs, rng, size=8, crop_size=CROP, mix=0.35):

@@ -64,6 +64,21 @@ def check_flood():
     assert len(found) == 2, len(found)
 
 
+def check_debris(photographs):
+    rng = np.random.default_rng(0)
+    insects = np.zeros((data.CROP, data.CROP), bool)
+    insects[60:200, 60:200] = True
+    changed = 0
+    for _ in range(50):
+        before = np.full((data.CROP, data.CROP, 3), 0.5, np.float32)
+        after = data.add_debris(before.copy(), insects, photographs, rng)
+        assert np.isfinite(after).all() and after.min() >= 0
+        # What lies on an insect would be taught as part of it.
+        assert (after[insects] > 0.97 * 0.5).all()
+        changed += (after < 0.4).any()
+    assert changed > 25, changed
+
+
 def run():
     check_paths()
     check_scores()
@@ -74,6 +89,7 @@ def run():
                 f.write(card(i))
         photographs = [data.Photograph(p) for p in data.files(folder)]
         assert [len(p.polygons) for p in photographs] == [12] * 3
+        check_debris(photographs)
         # bfloat16 is for processors that have it; a test must pass on all.
         trainer = train.Trainer(60, peak=3e-3, dtype=torch.float32)
         losses = [trainer.one(*data.batch(photographs[:2], trainer.rng, 4, 128)) for _ in range(60)]
