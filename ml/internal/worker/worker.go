@@ -42,7 +42,7 @@ const (
 	leaseGrace = 2 * time.Second
 	// answerWithin is how long the API may take for an answer, tries again included, before it counts as away.
 	answerWithin = 5 * time.Minute
-	firstPause   = time.Second      // of what fails: the API away, S3 away
+	firstPause   = time.Second      // of what fails: the API away, S3 away; and where there is nothing to do
 	longPause    = 30 * time.Second // the longest
 	// share is the bytes that decoding may take for each image in flight: what plain ones of 12 megapixels take,
 	// where devices make 5. A photograph that takes more, such as 50 megapixels or a progressive JPEG, waits for others' shares.
@@ -129,8 +129,8 @@ func (w *Worker) Run(ctx context.Context) {
 	flight := flight{slots: make(chan struct{}, w.Workers)}
 	defer flight.Wait()
 
-	idle, failing := newPauses(time.Second, w.IdleMax), newPauses(firstPause, longPause)
-	modelless := newPauses(firstPause, w.RefreshEvery) // each look may download a model that then cannot be kept
+	idle, failing := newPauses(w.IdleMax), newPauses(longPause)
+	modelless := newPauses(w.RefreshEvery) // each look may download a model that then cannot be kept
 	var refreshed, counted time.Time
 	for ctx.Err() == nil {
 		if now := time.Now(); w.detector == nil || now.Sub(refreshed) >= w.RefreshEvery {
@@ -225,9 +225,9 @@ func lingering(ctx context.Context, after time.Duration) (context.Context, conte
 }
 
 // newPauses gives waits that grow, with some chance in them, so that workers do not come all at once.
-func newPauses(first, longest time.Duration) *backoff.ExponentialBackOff {
+func newPauses(longest time.Duration) *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval, b.Multiplier = min(first, longest), longest, 2
+	b.InitialInterval, b.MaxInterval, b.Multiplier = min(firstPause, longest), longest, 2
 	b.Reset()
 	return b
 }
@@ -596,7 +596,7 @@ func (w *Worker) settle(ctx context.Context, log *slog.Logger, ask func(context.
 			return struct{}{}, err
 		}
 		return struct{}{}, backoff.Permanent(err)
-	}, backoff.WithBackOff(newPauses(firstPause, longPause)), backoff.WithMaxElapsedTime(0),
+	}, backoff.WithBackOff(newPauses(longPause)), backoff.WithMaxElapsedTime(0),
 		backoff.WithNotify(func(err error, pause time.Duration) {
 			log.WarnContext(ctx, "the API does not take what was found; waiting", "error", err, "again_in", pause.Round(time.Millisecond))
 		}))
