@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -482,13 +483,16 @@ func (w *Worker) examine(ctx context.Context, photo spi.Image) ([]detect.Insect,
 	}
 	var picture image.Image
 	if err == nil {
-		weight = min(weight, w.shares)
-		if err := w.memory.Acquire(ctx, weight); err != nil {
+		taken := min(weight, w.shares)
+		if err := w.memory.Acquire(ctx, taken); err != nil {
 			return nil, err
 		}
-		defer w.memory.Release(weight)
+		defer w.memory.Release(taken)
 		began = time.Now()
 		picture, err = photograph.Decode(data)
+		if weight > share {
+			runtime.GC() // what decoding has left would be there beside what the next one takes
+		}
 		began = w.Metrics.stage(stageDecode, began)
 	}
 	var bad *photograph.Error
