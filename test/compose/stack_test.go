@@ -112,7 +112,9 @@ func newComposed(t *testing.T) *composed {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
 		defer cancel()
 		for _, args := range [][]string{
-			{"sh", filepath.Join(c.dir, "deploy.sh"), "down"},
+			// by name: the last one may have been started from the copy of an older version
+			{"sh", filepath.Join(c.dir, "deploy.sh"), "down", "prod"},
+			{"sh", filepath.Join(c.dir, "deploy.sh"), "down", "devel"},
 			// files of the containers' users, which the test's own may not be able to delete
 			{"docker", "run", "--rm", "--network", "none", "-v", filepath.Dir(c.data) + ":/v", "--entrypoint", "sh", "nginx:stable", "-c", "rm -rf /v/*"},
 			{"docker", "volume", "rm", "-f", c.project + "_db_run", c.project + "-devel_db_run"},
