@@ -170,7 +170,18 @@ func (b *tab) quiet() {
 // waitFor waits until the expression is true on the page.
 func (b *tab) waitFor(expression string) {
 	b.Helper()
-	run(b, chromedp.Poll[any](expression, chromedp.WithPollingTimeout(within), chromedp.WithPollingInterval(50*time.Millisecond)))
+	ctx, cancel := context.WithTimeout(b.ctx, within)
+	defer cancel()
+	for {
+		_, err := chromedp.Run(ctx, chromedp.Poll[any](expression, chromedp.WithPollingTimeout(within), chromedp.WithPollingInterval(50*time.Millisecond)))
+		switch {
+		case err == nil:
+			return
+		case ctx.Err() == nil && strings.Contains(err.Error(), "Cannot find context"): // of the page that was left just now
+		default:
+			b.fatal(err)
+		}
+	}
 }
 
 // eval gives the value of an expression on the page.

@@ -75,7 +75,7 @@ func TestThePagesSayHowManyImagesWaitAndThatNoDetectorWorks(t *testing.T) {
 	}
 	want := "No detector is working: 2 images wait, and nothing was done since " + time.Unix(last, 0).UTC().Format("2006-01-02 15:04") + " UTC; 1 image could not be looked at"
 
-	for _, size := range []viewport{desktop, phone} {
+	for _, size := range []viewport{phone, desktop} {
 		b := open(t, s, size)
 		b.logIn("/data?"+realRange, stack.AdminName, stack.AdminPassword)
 		for _, page := range []string{"data", "images", "devices"} {
@@ -94,6 +94,20 @@ func TestThePagesSayHowManyImagesWaitAndThatNoDetectorWorks(t *testing.T) {
 		b.waitFor(`document.querySelectorAll('.data-table a').length > 0`)
 		if got := eval[[]string](b, theNotes); len(got) != 0 {
 			t.Errorf("of a device without any it says %q", got)
+		}
+		b.do(chromedp.Navigate(b.url + "/images?" + realRange))
+		b.press(`.detector button`, `1 image could not be looked at`)
+		b.waitFor(`document.querySelectorAll('.failures li').length === 1`)
+		if got := eval[string](b, `document.querySelector('.failures li').innerText.replace(/\s+/g, ' ')`); got != device+" 2020-06-20 20:02:00 cannot be read" {
+			t.Errorf("failed has %q", got)
+		}
+		b.look("failures")
+		if size == desktop { // the last one
+			b.press(`.failures button`, `Try 1 image again`)
+			b.waitFor(`document.querySelector('.failures') === null`)
+			if n := len(askForWork(t, c)); n != 3 {
+				t.Errorf("after that, a detector gets %d images", n)
+			}
 		}
 		b.quiet()
 	}

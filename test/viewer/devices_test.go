@@ -263,7 +263,7 @@ func TestCatchesOfEachNightAreShownWithWhatTheyRestOnAndSaved(t *testing.T) {
 	for _, size := range []viewport{desktop, phone} {
 		b := open(t, s, size)
 		b.logIn("/devices?from=2022-05-20&to=2022-06-30", stack.AdminName, stack.AdminPassword)
-		b.waitFor(`document.querySelectorAll('.devices tbody tr').length === 2`)
+		b.waitFor(`document.querySelectorAll('.devices tbody tr').length === 2 && document.querySelector('.morning li') !== null`) // nothing moves any more
 		b.press(`.devices td a`, `by night`)
 		b.waitFor(`location.search.includes('nights=` + device + `') && document.querySelectorAll('.nights tbody tr').length === 26`)
 		rows := eval[[]string](b, `[...document.querySelectorAll('.nights tbody tr')].map((r) => r.innerText.replace(/\s+/g, ' ').trim())`)

@@ -3,6 +3,7 @@ package viewer
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -116,7 +117,8 @@ func TestAllImagesOfManyDevicesAreLookedForInPartsThatOneMayStop(t *testing.T) {
 		t.Helper()
 		eval[bool](b, `(() => { const s = document.querySelector('.scope-bar select'); s.value = 'all'; return s.dispatchEvent(new Event('change', {bubbles: true})) })()`)
 	}
-	release := w.hold()
+	release := sync.OnceFunc(w.hold())
+	defer release() // or the wire would wait for what it holds
 	all()
 	b.waitFor(`[...document.querySelectorAll('.scope-bar button')].some((e) => e.innerText.includes('Stop'))`)
 	b.look("finding")

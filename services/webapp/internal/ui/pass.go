@@ -39,6 +39,9 @@ var endpoints = []endpoint{
 	{http.MethodPost, "get_uid_annotations/data"},
 	{http.MethodPost, "get_uid_annotations_series/metadata"},
 
+	{http.MethodPost, "get_uid_failures"},
+	{http.MethodPost, "retry_uid_failures"},
+
 	{http.MethodPost, "get_tiled_tuboid_series/metadata"},
 	{http.MethodPost, "get_tiled_tuboid_series/data"},
 	{http.MethodPost, "_get_itc_labels"},

@@ -32,6 +32,17 @@ it('ten years of many devices are several, each of as many as the server takes',
   expect(told).toEqual([[0, 300], [136, 300], [272, 300]])
 })
 
+it('no address is longer than nginx takes, be the range a little longer than a year', async () => {
+  const { names, ask } = server(2000)
+  const longest: number[] = []
+  const noting = (path: string) => {
+    longest.push(path.length)
+    return ask(path)
+  }
+  expect((await getDevices(end - 400 * DAY, end, { ask: noting })).map((d) => d.device)).toEqual(names)
+  expect(Math.max(...longest)).toBeLessThan(8000)
+})
+
 it('of some devices alone, these are asked for', async () => {
   const { asked, ask } = server(300)
   expect(await getDevices(end - 3650 * DAY, end, { ask, only: ['00000003', '00000001'] })).toEqual([{ device: '00000001' }, { device: '00000003' }])

@@ -7,6 +7,8 @@ import type { DeviceState } from './types'
 const FEW_DAYS = 366
 /** Days of devices in one request for a longer range; the server takes some two million. */
 const DEVICE_DAYS = 500_000
+/** Devices that are named in one request: nginx takes addresses of up to 8 KB. */
+const MOST_NAMED = 400
 
 type Ask = (path: string, options: { signal?: AbortSignal }) => Promise<DeviceState[]>
 
@@ -27,7 +29,7 @@ export async function getDevices(start: number, end: number, { only = [], signal
   if (days <= FEW_DAYS) return get(start, only)
   // which there are is told of any day
   const names = only.length > 0 ? only : (await get(end - DAY, [])).map((d) => d.device)
-  const atOnce = Math.max(1, Math.floor(DEVICE_DAYS / days))
+  const atOnce = Math.max(1, Math.min(MOST_NAMED, Math.floor(DEVICE_DAYS / days)))
   const all = new Map<string, DeviceState>() // names may match others: they are patterns
   for (let i = 0; i < names.length; i += atOnce) {
     progress?.(i, names.length)

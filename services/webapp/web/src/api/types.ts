@@ -78,6 +78,15 @@ export interface Progress {
   counted: string
 }
 
+/** An image that a detector failed on three times. */
+export interface Failure {
+  device: string
+  datetime: string
+  algo_name: string
+  reason: string
+  datetime_last: string
+}
+
 export interface User {
   id: number
   username: string

@@ -27,9 +27,14 @@ it('says nothing where nothing waits, or nothing of the chosen devices', () => {
 
 it('counts what waits for a detector that works, and what failed', () => {
   const p = of({ devices: some, idle_since: '2026-11-22T07:45:00Z' })
-  expect(notesOf([p], [])).toEqual([{ idle: false, text: '13 images wait for the detector', since: null, failed: '2 images could not be looked at' }])
-  expect(notesOf([p], ['BBBBBBBB'])).toEqual([{ idle: false, text: '1 image waits for the detector', since: null, failed: '2 images could not be looked at' }])
-  expect(notesOf([of({ devices: [{ device: 'a', waiting: 0, failed: 1 }] })], [])[0]).toEqual({ idle: false, text: '', since: null, failed: '1 image could not be looked at' })
+  expect(notesOf([p], [])).toEqual([{ idle: false, text: '13 images wait for the detector', since: null, failed: '2 images could not be looked at', failing: ['bbbbbbbb'] }])
+  expect(notesOf([p], ['BBBBBBBB'])).toEqual([{ idle: false, text: '1 image waits for the detector', since: null, failed: '2 images could not be looked at', failing: ['bbbbbbbb'] }])
+  expect(notesOf([of({ devices: [{ device: 'a', waiting: 0, failed: 1 }] })], [])[0]).toEqual({ idle: false, text: '', since: null, failed: '1 image could not be looked at', failing: ['a'] })
+})
+
+it('lists what failed where that is not too much', () => {
+  const failing = (failed: number, at_least = false) => notesOf([of({ at_least, devices: [{ device: 'a', waiting: 0, failed }] })], [])[0]?.failing
+  expect([failing(1000), failing(1001), failing(1, true)]).toEqual([['a'], [], []])
 })
 
 it('says since when no detector works, though images wait', () => {

@@ -57,7 +57,12 @@ export interface Note {
   text: string
   since: number | null // seconds
   failed: string
+  /** The devices whose images failed; empty where too many failed for a list. */
+  failing: string[]
 }
+
+/** Images that failed and are listed, at most. */
+const MOST_LISTED = 1000
 
 /** What is to be said of the devices with these names, or of all where there is none; empty where nothing waits or failed. */
 export function notesOf(progress: readonly Progress[], devices: readonly string[]): Note[] {
@@ -78,6 +83,7 @@ export function notesOf(progress: readonly Progress[], devices: readonly string[
         text: waiting === 0 ? '' : idle ? `${progress.length > 1 ? `Detector ${p.algo_name} is not working` : 'No detector is working'}: ${wait}, and nothing was done since` : `${wait} for ${detector}`,
         since: idle ? since : null,
         failed: failed === 0 ? '' : `${least}${count(failed, 'image')} could not be looked at`,
+        failing: p.at_least || failed > MOST_LISTED ? [] : some.filter((d) => d.failed > 0).map((d) => d.device),
       },
     ]
   })

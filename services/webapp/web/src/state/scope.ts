@@ -118,7 +118,7 @@ export async function showAll(): Promise<void> {
   const from = view.value
   const end = parseTime(dayOf(Date.now() / 1000)) + 2 * DAY // clocks may be ahead
   const start = end - MOST_DAYS * DAY
-  finding.set({ done: 0, of: inScope(scope.value?.devices ?? [], from.devices).length })
+  finding.set({ done: 0, of: from.devices.length || (scope.value?.devices.length ?? 0) })
   try {
     const all = await getDevices(start, end, { only: from.devices, signal: mine.signal, progress: (done, of) => finding.set({ done, of }), ask: patient })
     const days = all.flatMap((d) => [d.images_per_day.findIndex((n) => n > 0), d.images_per_day.findLastIndex((n) => n > 0)]).filter((i) => i >= 0)

@@ -1,7 +1,9 @@
 // What still waits for the detector, above what it has found.
+import { useState } from 'preact/hooks'
 import { notesOf, useProgress } from '../state/progress'
 import { inScope, useScope } from '../state/scope'
 import { useView } from '../state/view'
+import { Failures } from './failures'
 import { Icon } from './icon'
 import { When } from './when'
 
@@ -11,6 +13,7 @@ export function DetectorNotes() {
   const view = useView()
   const scope = useScope()
   const progress = useProgress()
+  const [listed, setListed] = useState<readonly string[] | null>(null)
   if (!progress || !scope || scope.devices.length === 0) return null
   if (progress.length === 0) {
     const images = inScope(scope.devices, view.devices).some((d) => d.images > 0)
@@ -30,10 +33,16 @@ export function DetectorNotes() {
               </>
             )}
             {n.text && n.failed && '; '}
-            {n.failed && <span title="The detector failed on each three times: spi failures says why">{n.failed}</span>}
+            {n.failed && n.failing.length === 0 && <span title="The detector failed on each three times: spi failures says why">{n.failed}</span>}
+            {n.failed && n.failing.length > 0 && (
+              <button type="button" class="as-link" onClick={() => setListed(n.failing)}>
+                {n.failed}
+              </button>
+            )}
           </span>
         </p>
       ))}
+      {listed && <Failures devices={listed} onClose={() => setListed(null)} />}
     </>
   )
 }
