@@ -39,6 +39,7 @@ func (runCmd) Run(ctx context.Context) error {
 		return err
 	}
 	limitMemory(containerLimit)
+	collectOften()
 	w, err := ml.New(ctx, cfg, log)
 	if err != nil {
 		return err

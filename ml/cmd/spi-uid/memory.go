@@ -26,3 +26,11 @@ func limitMemory(path string) {
 		debug.SetMemoryLimit(int64(float64(limit) * part))
 	}
 }
+
+// collectOften lets the collector run when what it has left has grown by half, rather than by all, unless GOGC is set. There is little
+// for it to look at, a few large pictures and maps an image, and what is not yet freed of them is most of the worker's memory.
+func collectOften() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
+}

@@ -33,3 +33,16 @@ func TestTheContainersMemoryBoundsTheCollector(t *testing.T) {
 		}
 	}
 }
+
+func TestTheCollectorRunsOftenUnlessToldOtherwise(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+	for gogc, want := range map[string]int{"": 50, "off": 100, "200": 100} { // Go itself has read GOGC before
+		t.Setenv("GOGC", gogc)
+		debug.SetGCPercent(100)
+		collectOften()
+		if got := debug.SetGCPercent(100); got != want {
+			t.Errorf("GOGC=%q: %d, want %d", gogc, got, want)
+		}
+	}
+}
