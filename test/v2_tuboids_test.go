@@ -2,10 +2,12 @@ package test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"image/jpeg"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +65,14 @@ func TestATileOfATuboidIsSmallAndMayBeKept(t *testing.T) {
 		a.mistaken().get(path+other.id()).refused(http.StatusNotFound, other.id())
 		a.mistaken().get(path+url.QueryEscape("../../x")).refused(http.StatusBadRequest, "tuboid_id")
 		a.as(nobody).get(path + n.id()).refused(http.StatusUnauthorized)
+
+		// uploads look at a picture's markers alone: without its coded data it is stored, and cannot be decoded
+		broken := newInsect(newDevice(), 0, 1)
+		scan := bytes.Index(broken.tuboid, []byte("\xff\xda"))
+		header := int(binary.BigEndian.Uint16(broken.tuboid[scan+2:]))
+		broken.tuboid = append(slices.Clone(broken.tuboid[:scan+2+header]), 0x12, 0x34, 0xff, 0xd9)
+		a.putInsect(broken.fields(t, spi.DateV2)).ok()
+		a.mistaken().get(path+broken.id()).refused(http.StatusNotFound, "no JPEG that can be decoded")
 	})
 }
 

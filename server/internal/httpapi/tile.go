@@ -77,7 +77,11 @@ func (a *api) makeTile(ctx context.Context, user int64, picture io.Reader, size 
 	if err != nil {
 		return nil, noTile()
 	}
-	return a.Corners.Corner(ctx, file, info, tuboids.TileSide(info.Width, info.Height, shots), tileSize)
+	tile, err := a.Corners.Corner(ctx, file, info, tuboids.TileSide(info.Width, info.Height, shots), tileSize)
+	if err != nil && spi.CodeOf(err) == spi.CodeInvalid { // the request is none the worse for it
+		return nil, noTile()
+	}
+	return tile, err
 }
 
 func noTile() error {
