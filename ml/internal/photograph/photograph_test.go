@@ -178,20 +178,40 @@ func TestDecodeIsBounded(t *testing.T) {
 	}
 }
 
+// rgb gives a JPEG in colour whose components are named red, green and blue, and so are these.
+func rgb(photo []byte) []byte {
+	data := slices.Clone(photo)
+	frame, scan := bytes.Index(data, []byte{0xff, 0xc0}), bytes.Index(data, []byte{0xff, 0xda})
+	for i, name := range []byte("RGB") {
+		data[frame+10+3*i] = name
+		data[scan+5+2*i] = name
+	}
+	return data
+}
+
+// adobe gives a JPEG in colour with Adobe's segment behind the frame's header, which says that colours are not transformed.
+func adobe(photo []byte) []byte {
+	scan := bytes.Index(photo, []byte{0xff, 0xda})
+	return slices.Concat(photo[:scan], []byte("\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"), photo[scan:])
+}
+
 func TestWeighIsWhatDecodingTakes(t *testing.T) {
 	cmyk, err := os.ReadFile("../../../services/kit/jpegfile/testdata/cmyk.jpg")
 	if err != nil {
 		t.Fatal(err)
 	}
+	plain := spitest.Picture(spitest.Photo{Width: 640, Height: 480})
 	for _, tt := range []struct {
 		name string
 		data []byte
 		want int64
 	}{
-		{"an ordinary one", spitest.Picture(spitest.Photo{Width: 640, Height: 480}), 640 * 480 * 3},
+		{"an ordinary one", plain, 640 * 480 * 3},
 		{"a grey one", spitest.Picture(spitest.Photo{Width: 640, Height: 480, Grey: true}), 640 * 480},
 		{"a progressive one", spitest.Progressive(2400, 1600), 2400 * 1600 * 3 * 5},
-		{"one of a kind that the server does not take", cmyk, 61 * 43 * 4 * 5},
+		{"one in red, green and blue", rgb(plain), 640 * 480 * (3 + 4)},
+		{"one that Adobe's segment makes that", adobe(plain), 640 * 480 * (3 + 4)},
+		{"one of a kind that the server does not take", cmyk, 61 * 43 * (4*5 + 4)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			weight, err := photograph.Weigh(tt.data)
