@@ -1,8 +1,12 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { refresh, refreshArrived, refreshes, slowRefreshes } from './scope'
+import { refresh, refreshArrived, refreshes, showAll, slowRefreshes } from './scope'
+import { parseView, view, type View } from './view'
 
 beforeEach(() => vi.useFakeTimers())
-afterEach(() => vi.useRealTimers())
+afterEach(() => {
+  vi.useRealTimers()
+  vi.unstubAllGlobals()
+})
 
 /** By how much both have grown since. */
 function grown(): () => [number, number] {
@@ -25,4 +29,32 @@ it('a refresh that somebody asks for is of everything at once', () => {
   refresh()
   refresh()
   expect(by()).toEqual([2, 2])
+})
+
+/** The address once all images were looked for, of a server with images on two days, and another one was gone to meanwhile. */
+async function foundAfter(address: string): Promise<View> {
+  vi.setSystemTime('2022-07-01T00:00:00Z')
+  let answer = () => {}
+  const waits = new Promise<void>((done) => (answer = done))
+  vi.stubGlobal('history', { pushState: () => {}, replaceState: () => {} })
+  vi.stubGlobal('fetch', async () => {
+    await waits
+    return Response.json([{ device: 'a', images_per_day: Array.from({ length: 3650 }, (_, day) => (day === 3600 || day === 3610 ? 1 : 0)) }])
+  })
+  view.set(parseView('/data', '?from=2022-06-01&to=2022-06-02&devices=a'))
+  const found = showAll()
+  const [path = '', query = ''] = address.split('?')
+  view.set(parseView(path, query))
+  answer()
+  await found
+  return view.value
+}
+
+it('all images are gone to from whichever page of the range', async () => {
+  expect(await foundAfter('/devices?from=2022-06-01&to=2022-06-02&devices=a')).toMatchObject({ path: '/devices', range: { from: '2022-05-14', to: '2022-05-24' } })
+})
+
+it('who has gone on to another range, or to other devices, stays there', async () => {
+  expect(await foundAfter('/data?from=2022-06-01&to=2022-06-03&devices=a')).toMatchObject({ range: { from: '2022-06-01', to: '2022-06-03' } })
+  expect(await foundAfter('/data?from=2022-06-01&to=2022-06-02&devices=b')).toMatchObject({ range: { from: '2022-06-01', to: '2022-06-02' }, devices: ['b'] })
 })

@@ -8,7 +8,7 @@ import { pause } from '../lib/pause'
 import { Store, useStore } from '../lib/store'
 import { DAY, dayOf, parseTime } from '../lib/time'
 import { session } from './session'
-import { go, rangeOf, view } from './view'
+import { go, pageAddress, rangeOf, view } from './view'
 
 export interface Scope {
   start: number
@@ -122,8 +122,8 @@ export async function showAll(): Promise<void> {
   try {
     const all = await getDevices(start, end, { only: from.devices, signal: mine.signal, progress: (done, of) => finding.set({ done, of }), ask: patient })
     const days = all.flatMap((d) => [d.images_per_day.findIndex((n) => n > 0), d.images_per_day.findLastIndex((n) => n > 0)]).filter((i) => i >= 0)
-    // who looks at another range by now is not taken away from it
-    if (days.length > 0 && view.value.range === from.range && !mine.signal.aborted) {
+    // who looks at another range or other devices by now is not taken away from them; other pages have the same
+    if (days.length > 0 && pageAddress('/', view.value) === pageAddress('/', from) && !mine.signal.aborted) {
       const [first, last] = [days.reduce((a, b) => Math.min(a, b)), days.reduce((a, b) => Math.max(a, b))]
       go({ range: { from: dayOf(start + first * DAY), to: dayOf(start + last * DAY) }, zoom: null })
     }
