@@ -302,6 +302,10 @@ func (f *Folder) fetch(ctx context.Context, link, path string, file File, most i
 	if reply.StatusCode != http.StatusOK {
 		return 0, fmt.Errorf("the object store answered %s", reply.Status)
 	}
+	tooLarge := fmt.Errorf("the model has more than %d MB", maxBytes>>20)
+	if reply.ContentLength > most { // every look for a model would download it in vain
+		return 0, tooLarge
+	}
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below our folder: Wanted has seen the key
 	if err != nil {
 		return 0, f.unwritable(err)
@@ -317,7 +321,7 @@ func (f *Folder) fetch(ctx context.Context, link, path string, file File, most i
 		return n, f.unwritable(err)
 	}
 	if n > most {
-		return n, fmt.Errorf("the model has more than %d MB", maxBytes>>20)
+		return n, tooLarge
 	}
 	if sum := hex.EncodeToString(h.Sum(nil)); sum != file.MD5 {
 		// it was pushed again meanwhile, or is damaged

@@ -226,6 +226,19 @@ func TestWorkersShareAFolder(t *testing.T) {
 	wg.Wait()
 }
 
+func TestAModelThatIsTooLargeIsNotDownloaded(t *testing.T) {
+	s := newShop(t, map[string]string{"output/net.onnx": "model"})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1073741825") // and nothing comes of them: whoever reads finds that it broke off
+	}))
+	defer srv.Close()
+	s.url = srv.URL
+	f := &bundle.Folder{API: s, HTTP: http.DefaultClient, Dir: t.TempDir()}
+	if _, err := f.Sync(t.Context()); err == nil || !strings.Contains(err.Error(), "more than 1024 MB") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestAStoppedDownloadEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := newShop(t, map[string]string{"output/net.onnx": "model"})
