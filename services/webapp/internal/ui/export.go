@@ -171,17 +171,10 @@ type newest struct {
 }
 
 func (n newest) or(a spi.Annotation) newest {
-	if n.version != "" && cmp.Or(cmp.Compare(stamp(n.version), stamp(a.AlgoVersion)), cmp.Compare(n.id, a.ID)) >= 0 {
+	if n.version != "" && cmp.Or(cmp.Compare(spi.VersionTime(n.version), spi.VersionTime(a.AlgoVersion)), cmp.Compare(n.id, a.ID)) >= 0 {
 		return n
 	}
 	return newest{a.ID, a.AlgoVersion, a.NObjects}
-}
-
-// stamp is the time in a version, which is TIMESTAMP-MD5.
-func stamp(version string) int64 {
-	digits, _, _ := strings.Cut(version, "-")
-	n, _ := strconv.ParseInt(digits, 10, 64) // another form counts as the oldest
-	return n
 }
 
 func appendRow(row []string, i spi.Image, insects string) []string {

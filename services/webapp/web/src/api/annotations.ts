@@ -1,5 +1,6 @@
 // What detectors found on an image. The documents come from whoever may write: nothing in them is taken on trust.
 import { wireTime } from '../lib/time'
+import { newerFirst } from '../lib/version'
 import { api } from './http'
 import type { Annotation } from './types'
 
@@ -61,14 +62,9 @@ export function contourPath(contour: unknown): string {
 export function newest<T extends Pick<Annotation, 'id' | 'algo_version'>>(annotations: readonly T[]): T | undefined {
   let best: T | undefined
   for (const a of annotations) {
-    if (!best || stamp(a.algo_version) - stamp(best.algo_version) > 0 || (stamp(a.algo_version) === stamp(best.algo_version) && a.id > best.id)) best = a
+    if (!best || (newerFirst(a.algo_version, best.algo_version) || best.id - a.id) < 0) best = a
   }
   return best
-}
-
-/** The time in a version, TIMESTAMP-MD5; another form counts as the oldest. */
-function stamp(version: string): number {
-  return Number(/^(\d+)-/.exec(version)?.[1] ?? -1)
 }
 
 /** What was found on an image by the newest detector; null where it was not looked at. */

@@ -1,6 +1,7 @@
 // What tuboids and their labels are called.
 import type { Label, Span, Tuboid } from '../../api/types'
 import { parseTime, wireTime } from '../../lib/time'
+import { newerFirst } from '../../lib/version'
 
 /** The series of a tuboid_id, DEVICE.START.END.ALGOVERSION.NNNN; null: it is no such name. */
 export function spanOf(id: string): Span | null {
@@ -20,12 +21,9 @@ export function nameOf(l: Label): string {
   return l.species || l.family || l.order || l.type || l.pattern || `label ${l.label}`
 }
 
-/** Versions are TIMESTAMP-MD5: the greater timestamp is the newer. */
-const stamp = (version: string) => Number(/^\d+/.exec(version)?.[0] ?? 0)
-
 /** Labels with the newest first. */
 export function newestFirst(labels: readonly Label[]): Label[] {
-  return [...labels].sort((a, b) => stamp(b.algo_version) - stamp(a.algo_version) || b.id - a.id)
+  return [...labels].sort((a, b) => newerFirst(a.algo_version, b.algo_version) || b.id - a.id)
 }
 
 /** That the labels could not be loaded, and why. */
