@@ -37,7 +37,12 @@ func newPlotRoom() *plotRoom {
 // take waits for so many bytes, at most userPlotBytes; the returned function gives them back. CodeRateLimited where the user's
 // other requests hold them, CodeUnavailable where everybody's do.
 func (p *plotRoom) take(ctx context.Context, user int64, bytes int) (done func(), err error) {
-	within, cancel := context.WithTimeout(ctx, plotPatience)
+	return p.takeWithin(ctx, plotPatience, user, bytes)
+}
+
+// takeWithin is take with another patience; 0 waits for nothing.
+func (p *plotRoom) takeWithin(ctx context.Context, patience time.Duration, user int64, bytes int) (done func(), err error) {
+	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	own := p.enter(user)
 	if err := acquire(within, own.bytes, bytes); err != nil {

@@ -64,7 +64,8 @@ func (a *api) makeTile(ctx context.Context, user int64, picture io.Reader, size 
 		return nil, spi.Wrap(spi.CodeUnavailable, err, "the request ended before it was the picture's turn")
 	}
 	defer a.tiles.Release(1)
-	done, err := a.plots.take(ctx, user, int(size))
+	// at once or not at all: others wait for this turn, and one whose plots fill his room must not keep them
+	done, err := a.plots.takeWithin(ctx, 0, user, int(size))
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -338,6 +339,15 @@ func TestPlotsHaveRoomAndWhoFindsNoneIsToldSo(t *testing.T) {
 	if _, err := room.take(over, 99, 1); err == nil || spi.CodeOf(err) != spi.CodeUnavailable {
 		t.Errorf("got %v", err)
 	}
+	// without patience nobody waits for others: the bubble's clock stands still
+	synctest.Test(t, func(t *testing.T) {
+		asked := time.Now()
+		for user, want := range map[int64]spi.Code{1: spi.CodeRateLimited, 99: spi.CodeUnavailable} {
+			if _, err := room.takeWithin(t.Context(), 0, user, 1); err == nil || spi.CodeOf(err) != want || time.Since(asked) != 0 {
+				t.Errorf("user %d: %v after %v", user, err, time.Since(asked))
+			}
+		}
+	})
 	for _, f := range done {
 		f()
 	}
