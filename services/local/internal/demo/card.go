@@ -165,8 +165,8 @@ func stroke(u0, v0, u1, v1, width float64) func(u, v float64) float64 {
 // insect paints a fly: head, thorax and abdomen, two translucent wings, six legs.
 func insect(p *image.RGBA, t thing) {
 	r := rand.New(rand.NewPCG(t.seed, 4)) //nolint:gosec // a picture, no secret
-	size := 12 * math.Exp(0.45*r.NormFloat64())
-	size = max(7, min(38, size)) // pixels: half the length of the body
+	// pixels: half the length of the body; on half of a device's picture, smaller ones would be too small for the detector
+	size := max(13, min(40, 18*math.Exp(0.35*r.NormFloat64())))
 	b := newBrush(p, t, r, size)
 	dark := uint8(12 + r.IntN(30))
 	body := color.RGBA{dark + 18, dark + 10, dark, 255}
