@@ -295,3 +295,41 @@ func TestCatchesOfEachNightAreShownWithWhatTheyRestOnAndSaved(t *testing.T) {
 		b.quiet()
 	}
 }
+
+func TestNightsAreSavedToTheEndWhileImagesArriveThatReorderTheDevices(t *testing.T) {
+	s := start(t)
+	c := client(t, s)
+	const first, second = "1a2b3c0b", "1a2b3c0c"
+	series(t, c, first, june.Add(5*time.Hour), 2) // in the night there
+	series(t, c, second, june.Add(6*time.Hour), 2)
+	b := open(t, s, desktop)
+	b.logIn("/devices?"+juneRange, stack.AdminName, stack.AdminPassword)
+	are := func(one, other string) string {
+		return fmt.Sprintf(`%s.join() === '%s,%s'`, rowsOfDevices, one, other)
+	}
+	b.waitFor(are(first, second) + ` && document.querySelector('main').innerText.includes('No insect was found') && ` + isLive) // nothing moves any more
+	eval[bool](b, `(() => {
+		URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text }); return 'data:,' }
+		const held = new Promise((done) => { window.release = done })
+		const send = window.fetch
+		window.fetch = async (path, options) => {
+			if (String(options?.body).includes('"width":4000')) await held
+			return send(path, options)
+		}
+		return true
+	})()`)
+	b.press(`.filters button`, `Nights`)
+	const stops = `[...document.querySelectorAll('.filters button')].some((e) => e.innerText.includes('Stop (0 of 2)'))`
+	b.waitFor(stops)
+	series(t, c, first, june.Add(8*time.Hour), 1)
+	b.waitFor(are(second, first))
+	if !eval[bool](b, stops) {
+		t.Error("it has stopped")
+	}
+	eval[bool](b, `(window.release(), true)`)
+	b.waitFor(`window.saved !== undefined`)
+	if got := eval[string](b, `window.saved`); !strings.Contains(got, "\n"+first+",2022-05-31,") || !strings.Contains(got, "\n"+second+",2022-05-31,") {
+		t.Errorf("saved was %q", got)
+	}
+	b.quiet()
+}

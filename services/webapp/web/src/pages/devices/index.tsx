@@ -78,7 +78,7 @@ export default function DevicesPage() {
               onInput={(e) => setExtra({ find: e.currentTarget.value || null })}
             />
             {!asMap && <SortBy order={order} />}
-            {!asMap && <SaveNights key={`${scope.start} ${scope.end} ${rows.map((r) => r.state.device).join()}`} rows={rows} scope={scope} now={now} offset={offset} />}
+            {!asMap && <SaveNights rows={rows} scope={scope} now={now} offset={offset} />}
             {!asMap && <SaveCaught rows={rows} name={`caught.${dayOf(scope.start)}.${dayOf(scope.end - 1)}.csv`} ready={points !== null} />}
           </div>
           {rows.length === 0 && <Empty>No such device.</Empty>}

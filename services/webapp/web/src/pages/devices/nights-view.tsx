@@ -190,10 +190,11 @@ function NightTable({ device, nights }: { device: string; nights: readonly Night
   )
 }
 
-/** The nights of all devices below, one device after the other; pressed again, it stops. */
+/** The nights of all devices that are below as it is pressed, one device after the other; pressed again, it stops. It stays in its
+ * place, as what arrives meanwhile changes the rows and their order. */
 export function SaveNights(props: Props & { rows: readonly Row[] }) {
   const { rows, scope } = props
-  const [at, setAt] = useState<number | null>(null) // how many devices are done
+  const [at, setAt] = useState<{ done: number; of: number } | null>(null)
   const [error, setError] = useState<Error | null>(null)
   const running = useRef<AbortController | null>(null)
   useEffect(() => () => running.current?.abort(), [])
@@ -206,7 +207,7 @@ export function SaveNights(props: Props & { rows: readonly Row[] }) {
     const lines = [NIGHTS_HEAD]
     try {
       for (const [i, row] of some.entries()) {
-        setAt(i)
+        setAt({ done: i, of: some.length })
         const found: NightCatch[] = []
         await loadNights(row.state.device, nightsOf(row, props), mine.signal, (part) => found.push(...part))
         lines.push(...nightLines(row.state.device, trimmed(found)))
@@ -223,11 +224,11 @@ export function SaveNights(props: Props & { rows: readonly Row[] }) {
     <>
       <button
         type="button"
-        disabled={some.length === 0}
+        disabled={at === null && some.length === 0}
         title="What each of these devices caught in each night of the range, for spreadsheets"
         onClick={() => (at === null ? void collect() : running.current?.abort())}
       >
-        <Icon name={at === null ? 'download' : 'close'} /> {at === null ? 'Nights (CSV)' : `Stop (${at} of ${some.length})`}
+        <Icon name={at === null ? 'download' : 'close'} /> {at === null ? 'Nights (CSV)' : `Stop (${at.done} of ${at.of})`}
       </button>
       {error && <ErrorBox error={error} retry={() => void collect()} />}
     </>
