@@ -140,7 +140,12 @@ func (w *Worker) Run(ctx context.Context) {
 				return
 			}
 			if err != nil {
-				pause := modelless.NextBackOff()
+				pauses := modelless
+				var unanswered *spi.Error // by the API: nothing was downloaded
+				if errors.As(err, &unanswered) {
+					pauses = failing
+				}
+				pause := pauses.NextBackOff()
 				w.Log.WarnContext(ctx, "the model that the server may have is not here, nor is one of before; waiting", "error", err, "again_in", pause.Round(time.Millisecond))
 				wait(ctx, pause)
 				continue

@@ -568,6 +568,47 @@ func TestAWorkerWithoutAModelWaits(t *testing.T) {
 	})
 }
 
+// missing is no model yet; it notes when one was looked for.
+type missing struct {
+	why   error
+	asked []time.Time
+}
+
+func (m *missing) Refresh(context.Context) (detect.Detector, error) {
+	m.asked = append(m.asked, time.Now())
+	return nil, m.why
+}
+
+func TestAModelIsLookedForSoonAfterTheAPIIsBackAndSeldomWhereItCannotBeKept(t *testing.T) {
+	for name, tt := range map[string]struct {
+		why         error
+		least, most time.Duration // between two looks, after some: half of what is usual, to one and a half of it
+	}{
+		"the API away": {fmt.Errorf("bundle: %w", spi.Errorf(spi.CodeUnavailable, "away")), 15 * time.Second, 45 * time.Second},
+		"a full disk":  {errors.New("there is no room for its copy"), 5 * time.Minute, 15 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, m := newSite(3), &missing{why: tt.why}
+				w := worker.New(worker.Config{
+					API: s, HTTP: &http.Client{Transport: s}, Models: m, Workers: 2, IdleMax: time.Minute, RefreshEvery: 10 * time.Minute,
+					Grace: time.Second, Metrics: worker.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+				defer cancel()
+				w.Run(ctx)
+				n := len(m.asked)
+				if n < 3 {
+					t.Fatalf("asked %d times", n)
+				}
+				if last := m.asked[n-1].Sub(m.asked[n-2]); last < tt.least || last > tt.most {
+					t.Errorf("the last wait of %d took %v, want %v to %v", n-1, last, tt.least, tt.most)
+				}
+			})
+		})
+	}
+}
+
 // stopping is told to stop while it looks for a model.
 type stopping struct{ stop func() }
 
