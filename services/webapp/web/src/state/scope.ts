@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { api, ApiError, isAbort } from '../api/http'
 import { getDevices } from '../api/devices'
+import { patiently } from '../api/patient'
 import type { DeviceState } from '../api/types'
 import { pause } from '../lib/pause'
 import { Store, useStore } from '../lib/store'
@@ -141,18 +142,7 @@ export function stopFinding(): void {
   finding.set(null)
 }
 
-/** Asks, and asks again as long as the server says that it is working out the days: it gets further each time. */
-async function patient(path: string, options: { signal?: AbortSignal }): Promise<DeviceState[]> {
-  for (let failures = 1; ; failures++) {
-    try {
-      return await api<DeviceState[]>(path, options)
-    } catch (e) {
-      if (!(e instanceof ApiError && (e.status === 503 || e.status === 429) && e.retryAfter > 0)) throw e
-      await new Promise((done) => setTimeout(done, pause(failures, e.retryAfter)))
-      options.signal?.throwIfAborted()
-    }
-  }
-}
+const patient = (path: string, options: { signal?: AbortSignal }) => patiently(() => api<DeviceState[]>(path, options), options.signal)
 
 export function followScope(): void {
   const again = () => void load()

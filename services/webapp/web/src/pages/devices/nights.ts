@@ -1,4 +1,5 @@
 // What a trap caught in each night of the range, by the reckoning of its last night.
+import { patiently } from '../../api/patient'
 import { getSeries, MAX_WIDTH, type SeriesRequest, type DeviceSeries } from '../../api/series'
 import { count, DAY, wireTime } from '../../lib/time'
 import type { Position } from '../../lib/position'
@@ -46,10 +47,12 @@ export function nightOfPoints(p: Points, night: Night): NightCatch {
 }
 
 type Ask = (r: SeriesRequest, signal?: AbortSignal) => Promise<DeviceSeries[]>
+/** What was loaded of many devices is not thrown away because the server is busy with the next one. */
+const patient: Ask = (r, signal) => patiently(() => getSeries(r, signal), signal)
 
 /** Asks for the images of the nights, some nights at a time, and hands over what was caught in these. The server thins out what
  * is more than it may give at once: then it is asked for in halves. */
-export async function loadNights(device: string, nights: readonly Night[], signal: AbortSignal, found: (some: NightCatch[]) => void, ask: Ask = getSeries): Promise<void> {
+export async function loadNights(device: string, nights: readonly Night[], signal: AbortSignal, found: (some: NightCatch[]) => void, ask: Ask = patient): Promise<void> {
   async function part(some: readonly Night[]): Promise<void> {
     const [first, last] = [some[0], some.at(-1)]
     if (!first || !last) return
