@@ -851,7 +851,8 @@ cmd_logs() {
     -*) ;; # options of `docker compose logs` alone
     *)
         name=$(service "$1")
-        compose config --services | grep -qx "$name" || misuse "logs: there is no service $1"
+        services=$(compose config --services) || die "docker compose does not take the settings: the lines above say why"
+        printf '%s\n' "$services" | grep -qxF -e "$name" || misuse "logs: there is no service $1"
         shift
         set -- "$name" "$@"
         ;;

@@ -450,6 +450,20 @@ func TestDatabaseBackups(t *testing.T) {
 	})
 }
 
+// TestLogsDoNotTakeBrokenSettingsForAServiceThatIsNotThere has a compose that refuses its files, as it does where a variable lacks.
+func TestLogsDoNotTakeBrokenSettingsForAServiceThatIsNotThere(t *testing.T) {
+	o := newOps(t)
+	o.write(t)
+	o.tool(t, "docker", `case "$*" in
+*"compose version"*) echo 2.40.0 ;;
+*"config --services"*) echo "required variable X is missing a value" >&2; exit 15 ;;
+esac`)
+	status, out := o.run(t, o.dir, "logs", "api")
+	if status != 1 || !strings.Contains(out, "required variable X") || !strings.Contains(out, "does not take the settings") || strings.Contains(out, "no service") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+}
+
 // TestDownStopsNothingByAccident has containers that only sleep under the names of the services: who is stopped is in question,
 // and what compose says of containers is its own.
 func TestDownStopsNothingByAccident(t *testing.T) {
