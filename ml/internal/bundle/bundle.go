@@ -116,9 +116,13 @@ type Folder struct {
 	Dir  string // made where it is missing
 }
 
-// Sync gives a copy of the model that the server has now, after downloading what differs. An error means that what the bundle
-// holds is not known, or is not here: the server or the store is away, a file of the bundle is not as the server lists it, or this
-// machine cannot keep it. The copies that are there stay, and a later Sync may do better.
+// ErrUnusable is in the chain of [Folder.Sync]'s error where it is what the bundle holds that no worker can use: waiting does not
+// mend it, a push does.
+var ErrUnusable = errors.New("no worker can use it")
+
+// Sync gives a copy of the model that the server has now, after downloading what differs. An error that is not [ErrUnusable] means
+// that what the bundle holds is not known, or is not here: the server or the store is away, a file of the bundle is not as the
+// server lists it, or this machine cannot keep it. The copies that are there stay, and a later Sync may do better.
 func (f *Folder) Sync(ctx context.Context) (Model, error) {
 	asking, stop := context.WithTimeout(ctx, listWithin)
 	defer stop()
@@ -130,14 +134,14 @@ func (f *Folder) Sync(ctx context.Context) (Model, error) {
 	configured := slices.ContainsFunc(listed, func(b spi.BundleFile) bool { return modelKey.MatchString(b.Key) })
 	listed = slices.DeleteFunc(listed, func(b spi.BundleFile) bool { return !Wanted(b.Key) || b.Key == ConfigKey && !configured })
 	if len(listed) > maxFiles {
-		return Model{}, fmt.Errorf("bundle %s: %d files of models, and %d are the most: remove those that are not used", Name, len(listed), maxFiles)
+		return Model{}, fmt.Errorf("bundle %s: %w: %d files of models, and %d are the most: remove those that are not used", Name, ErrUnusable, len(listed), maxFiles)
 	}
 	slices.SortFunc(listed, func(a, b spi.BundleFile) int { return strings.Compare(a.Key, b.Key) })
 	var files []File
 	for _, b := range listed {
 		sum := strings.ToLower(b.MD5)
 		if !isMD5.MatchString(sum) {
-			return Model{}, fmt.Errorf("bundle %s: the server's md5 of %s is %.40q: push the file again", Name, b.Key, b.MD5)
+			return Model{}, fmt.Errorf("bundle %s: %w: the server's md5 of %s is %.40q: push the file again", Name, ErrUnusable, b.Key, b.MD5)
 		}
 		files = append(files, File{Key: b.Key, MD5: sum, MTime: time.UnixMilli(int64(b.MTime * 1000)).UTC()})
 	}
@@ -302,7 +306,7 @@ func (f *Folder) fetch(ctx context.Context, link, path string, file File, most i
 	if reply.StatusCode != http.StatusOK {
 		return 0, fmt.Errorf("the object store answered %s", reply.Status)
 	}
-	tooLarge := fmt.Errorf("the model has more than %d MB", maxBytes>>20)
+	tooLarge := fmt.Errorf("%w: the model's files have more than %d MB together: push smaller ones, or remove those that are not used", ErrUnusable, maxBytes>>20)
 	if reply.ContentLength > most { // every look for a model would download it in vain
 		return 0, tooLarge
 	}

@@ -234,7 +234,7 @@ func TestAModelThatIsTooLargeIsNotDownloaded(t *testing.T) {
 	defer srv.Close()
 	s.url = srv.URL
 	f := &bundle.Folder{API: s, HTTP: http.DefaultClient, Dir: t.TempDir()}
-	if _, err := f.Sync(t.Context()); err == nil || !strings.Contains(err.Error(), "more than 1024 MB") {
+	if _, err := f.Sync(t.Context()); !errors.Is(err, bundle.ErrUnusable) || !strings.Contains(err.Error(), "more than 1024 MB") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -260,7 +260,7 @@ func TestTooManyOrUnnamedFilesAreRefused(t *testing.T) {
 		many["output/"+strings.Repeat("a", i+1)+".onnx"] = "model"
 	}
 	f := &bundle.Folder{API: newShop(t, many), HTTP: http.DefaultClient, Dir: t.TempDir()}
-	if _, err := f.Sync(t.Context()); err == nil || !strings.Contains(err.Error(), "17 files") {
+	if _, err := f.Sync(t.Context()); !errors.Is(err, bundle.ErrUnusable) || !strings.Contains(err.Error(), "17 files") {
 		t.Errorf("error %v", err)
 	}
 }

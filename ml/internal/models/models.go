@@ -44,8 +44,9 @@ type Models struct {
 	log      *slog.Logger
 	builtin  detect.Detector
 	current  detect.Detector
-	chosen   string // the folder of the model that current was chosen for
-	problem  error  // with that model
+	chosen   bundle.Model // that current was chosen for
+	problem  error        // with that model
+	refused  error        // what is wrong with the bundle as a whole, at the last look that found it
 	unusable prometheus.Gauge
 	failed   prometheus.Counter
 }
@@ -68,59 +69,82 @@ func New(cfg Config) (*Models, error) {
 }
 
 // Refresh looks for a newer model on the server and gives the detector to use from now on. While none can be had, whatever the
-// reason, it is the one of before, or, after a start, that of the model that was synced last. Where none ever was, there is none to
-// use yet, and the error says what is waited for: the builtin one may be newer than the bundle's model, and the server would let
-// all images be annotated again as soon as it heard of it.
+// reason, it is the one of before, or, after a start, that of the model that was synced last. Where none ever was, it depends: of a
+// bundle that nobody can use there is nothing to wait for, and the builtin one goes on. Else there is none to use yet, and the error
+// says what is waited for: the builtin one may be newer than the bundle's model, and the server would let all images be annotated
+// again as soon as it heard of it.
 func (m *Models) Refresh(ctx context.Context) (detect.Detector, error) {
 	if m.folder == nil {
 		return m.builtin, nil
 	}
 	model, err := m.folder.Sync(ctx)
 	if err == nil {
+		m.refused = nil
 		if err := m.folder.Keep(model); err != nil {
 			m.log.WarnContext(ctx, "the model that the server has is used, but not noted: after a start without the server it will be waited for", "error", err)
 		}
-	} else {
-		if ctx.Err() == nil {
-			m.failed.Inc()
-		}
-		last, lastErr := m.folder.Last()
-		if m.current == nil && lastErr != nil {
-			if !errors.Is(lastErr, bundle.ErrNeverSynced) {
-				m.log.WarnContext(ctx, "the model that was synced last cannot be used", "error", lastErr)
-			}
-			return nil, err
-		}
-		if ctx.Err() == nil {
-			m.log.WarnContext(ctx, "no newer model could be looked for; the last one goes on", "error", err)
-		}
-		if m.current != nil {
-			return m.current, nil
-		}
-		model = last
+	} else if model, err = m.without(ctx, err); err != nil {
+		return nil, err
 	}
-	if m.current != nil && m.chosen == model.Dir {
-		return m.current, nil
+	if err := m.use(ctx, model); err != nil {
+		return nil, err
 	}
-	chosen, problem := Choose(ctx, model, m.builtin)
-	if problem != nil && ctx.Err() != nil { // told to stop during the trial, which says nothing about the model
-		if m.current == nil {
-			return nil, ctx.Err()
-		}
-		return m.current, nil
-	}
-	m.current, m.problem = chosen, problem
-	m.chosen = model.Dir
 	m.unusable.Set(0)
-	if m.problem != nil {
+	if m.Problem() != nil {
 		m.unusable.Set(1)
-		m.log.ErrorContext(ctx, "the bundle's model cannot be used; going on with another", "detector", m.current.Name(), "error", m.problem)
 	}
 	return m.current, nil
 }
 
+// without gives the model to go on with where none could be synced, or the error where that is to be waited for.
+func (m *Models) without(ctx context.Context, err error) (bundle.Model, error) {
+	if ctx.Err() == nil {
+		m.failed.Inc()
+	}
+	last, lastErr := m.folder.Last()
+	if lastErr != nil && m.current == nil && !errors.Is(lastErr, bundle.ErrNeverSynced) {
+		m.log.WarnContext(ctx, "the model that was synced last cannot be used", "error", lastErr)
+	}
+	unusable := errors.Is(err, bundle.ErrUnusable)
+	switch {
+	case unusable:
+		if m.refused == nil || m.refused.Error() != err.Error() {
+			m.log.ErrorContext(ctx, "the bundle cannot be used; going on with the model of before, or else the builtin detector", "error", err)
+		}
+		m.refused = err
+	case m.current == nil && lastErr != nil:
+		return bundle.Model{}, err
+	case ctx.Err() == nil:
+		m.log.WarnContext(ctx, "no newer model could be looked for; the last one goes on", "error", err)
+	}
+	if m.current != nil {
+		return m.chosen, nil
+	}
+	return last, nil
+}
+
+// use chooses the detector for a model, where it is not that of before. Where it is told to stop, it leaves the one of before; its
+// error says that there is none.
+func (m *Models) use(ctx context.Context, model bundle.Model) error {
+	if m.current != nil && m.chosen.Dir == model.Dir {
+		return nil
+	}
+	chosen, problem := Choose(ctx, model, m.builtin)
+	if problem != nil && ctx.Err() != nil { // during the trial, which says nothing about the model
+		if m.current == nil {
+			return ctx.Err()
+		}
+		return nil
+	}
+	m.current, m.problem, m.chosen = chosen, problem, model
+	if problem != nil {
+		m.log.ErrorContext(ctx, "the bundle's model cannot be used; going on with another", "detector", m.current.Name(), "error", problem)
+	}
+	return nil
+}
+
 // Problem says why the bundle's model is not in use; nil where it is, or where there is none.
-func (m *Models) Problem() error { return m.problem }
+func (m *Models) Problem() error { return errors.Join(m.refused, m.problem) }
 
 // Choose gives the detector for a bundle's model, and what is wrong with those that go before it.
 func Choose(ctx context.Context, m bundle.Model, builtin detect.Detector) (detect.Detector, error) {

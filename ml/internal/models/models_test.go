@@ -35,6 +35,7 @@ type shop struct {
 	away   bool
 	status int    // of its files; 0: they are there
 	md5    string // in the list, instead of the right ones
+	length string // that its files are said to have, and nothing comes of them
 	url    string
 }
 
@@ -55,6 +56,10 @@ func (s *shop) GetBundleFiles(context.Context, string, spi.BundlePart) ([]spi.Bu
 func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.length != "" {
+		w.Header().Set("Content-Length", s.length)
+		return
+	}
 	if s.status != 0 {
 		w.WriteHeader(s.status)
 	}
@@ -187,35 +192,23 @@ func newer(t *testing.T) map[string]string {
 }
 
 func TestAReplicaThatNeverSyncedWaitsWhateverKeepsItFromIt(t *testing.T) {
-	many := newer(t)
-	for i := range 17 {
-		many[fmt.Sprintf("output/%d.onnx", i)] = "model"
-	}
 	for name, tt := range map[string]struct {
-		files map[string]string // nil: newer weights
 		fault func(t *testing.T, s *setting) (mend func())
 		says  string
 	}{
-		"the server away": {nil, func(_ *testing.T, s *setting) func() {
+		"the server away": {func(_ *testing.T, s *setting) func() {
 			s.shop.away = true
 			return func() { s.shop.away = false }
 		}, "away"},
-		"the object store away": {nil, func(_ *testing.T, s *setting) func() {
+		"the object store away": {func(_ *testing.T, s *setting) func() {
 			s.shop.status = http.StatusServiceUnavailable
 			return func() { s.shop.status = 0 }
 		}, "503"},
-		"another md5 in the list": {nil, func(_ *testing.T, s *setting) func() {
+		"another md5 in the list": {func(_ *testing.T, s *setting) func() {
 			s.shop.md5 = "ad2cd78dfaca12821046dfb8994724d5"
 			return func() { s.shop.md5 = "" }
 		}, "instead of ad2cd78dfaca12821046dfb8994724d5: if that goes on, push it again"},
-		"no md5 in the list": {nil, func(_ *testing.T, s *setting) func() {
-			s.shop.md5 = "ad2cd78dfaca12821046dfb8994724d5-2" // of an upload in parts
-			return func() { s.shop.md5 = "" }
-		}, "push the file again"},
-		"too many models": {many, func(_ *testing.T, s *setting) func() {
-			return func() { s.shop.set(newer(t)) }
-		}, "remove those that are not used"},
-		"a folder that cannot be made": {nil, func(t *testing.T, s *setting) func() {
+		"a folder that cannot be made": {func(t *testing.T, s *setting) func() {
 			file := filepath.Join(s.dir, "file")
 			if err := os.WriteFile(file, nil, 0o600); err != nil {
 				t.Fatal(err)
@@ -227,7 +220,7 @@ func TestAReplicaThatNeverSyncedWaitsWhateverKeepsItFromIt(t *testing.T) {
 				}
 			}
 		}, "must be a folder of user"},
-		"a damaged copy, and the server away": {nil, func(t *testing.T, s *setting) func() {
+		"a damaged copy, and the server away": {func(t *testing.T, s *setting) func() {
 			s.refresh(t)
 			copies, err := filepath.Glob(filepath.Join(s.dir, "model-*", filepath.FromSlash(bundle.WeightsKey)))
 			if err != nil || len(copies) != 1 {
@@ -243,9 +236,6 @@ func TestAReplicaThatNeverSyncedWaitsWhateverKeepsItFromIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSetting(t)
 			s.shop.set(newer(t))
-			if tt.files != nil {
-				s.shop.set(tt.files)
-			}
 			mend := tt.fault(t, s)
 			s.start(t)
 			if d, err := s.m.Refresh(t.Context()); d != nil || err == nil || !strings.Contains(err.Error(), tt.says) {
@@ -254,6 +244,69 @@ func TestAReplicaThatNeverSyncedWaitsWhateverKeepsItFromIt(t *testing.T) {
 			mend()
 			if d := s.refresh(t); d == nil || !strings.HasPrefix(d.Version(), "4071006245-") {
 				t.Errorf("mended: %v, %v", d, s.m.Problem())
+			}
+		})
+	}
+}
+
+func TestABundleThatWaitingDoesNotMendIsReportedAndTheDetectorOfBeforeOrTheBuiltinOneGoesOn(t *testing.T) {
+	many := newer(t)
+	for i := range 17 {
+		many[fmt.Sprintf("output/%d.onnx", i)] = "model"
+	}
+	other := map[string]string{bundle.WeightsKey: weights(t, "2099-02-03_04-05-06")}
+	for name, tt := range map[string]struct {
+		spoil func(*shop)
+		says  string
+	}{
+		"no md5 in the list": {func(s *shop) { s.md5 = "ad2cd78dfaca12821046dfb8994724d5-2" }, "push the file again"}, // of an upload in parts
+		"too many models":    {func(s *shop) { s.files = many }, "remove those that are not used"},
+		"too large a model":  {func(s *shop) { s.files, s.length = other, "1073741825" }, "more than 1024 MB"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spoil := func(s *setting) {
+				s.shop.set(newer(t))
+				tt.spoil(s.shop)
+			}
+			mend := func(s *setting) {
+				s.shop.md5, s.shop.length = "", ""
+				s.shop.set(newer(t))
+			}
+			reported := func(s *setting) {
+				t.Helper()
+				if p := s.m.Problem(); p == nil || !strings.Contains(p.Error(), tt.says) || !s.unusable(t) {
+					t.Errorf("the problem is %v, want %q; in the metrics: %v", p, tt.says, s.unusable(t))
+				}
+			}
+			used := func(s *setting) {
+				t.Helper()
+				if d := s.refresh(t); d == nil || !strings.HasPrefix(d.Version(), "4071006245-") {
+					t.Errorf("used: %v", d)
+				}
+			}
+			// a replica that never synced
+			s := newSetting(t)
+			spoil(s)
+			if d := s.refresh(t); d == nil || d.Version() != embedded(t) {
+				t.Fatalf("used: %v, want the builtin detector", d)
+			}
+			reported(s)
+			mend(s)
+			used(s)
+			if s.m.Problem() != nil || s.unusable(t) {
+				t.Errorf("mended, and the problem is still %v", s.m.Problem())
+			}
+			// one with a model in use, which then starts again, and mending is nothing but going back to that model
+			spoil(s)
+			used(s)
+			reported(s)
+			s.start(t)
+			used(s)
+			reported(s)
+			mend(s)
+			used(s)
+			if s.m.Problem() != nil || s.unusable(t) {
+				t.Errorf("mended, and the problem is still %v", s.m.Problem())
 			}
 		})
 	}
