@@ -101,26 +101,26 @@ func (m *Models) without(ctx context.Context, err error) (bundle.Model, error) {
 	if ctx.Err() == nil {
 		m.failed.Inc()
 	}
-	last, lastErr := m.folder.Last()
-	if lastErr != nil && m.current == nil && !errors.Is(lastErr, bundle.ErrNeverSynced) {
-		m.log.WarnContext(ctx, "the model that was synced last cannot be used", "error", lastErr)
-	}
 	unusable := errors.Is(err, bundle.ErrUnusable)
-	switch {
-	case unusable:
-		if m.refused == nil || m.refused.Error() != err.Error() {
-			m.log.ErrorContext(ctx, "the bundle cannot be used; going on with the model of before, or else the builtin detector", "error", err)
-		}
+	if unusable && (m.refused == nil || m.refused.Error() != err.Error()) {
 		m.refused = err
-	case m.current == nil && lastErr != nil:
-		return bundle.Model{}, err
-	case ctx.Err() == nil:
+		m.log.ErrorContext(ctx, "the bundle cannot be used; going on with the model of before, or else the builtin detector", "error", err)
+	}
+	model := m.chosen
+	if m.current == nil {
+		last, lastErr := m.folder.Last() // it reads the whole copy
+		if lastErr != nil && !errors.Is(lastErr, bundle.ErrNeverSynced) {
+			m.log.WarnContext(ctx, "the model that was synced last cannot be used", "error", lastErr)
+		}
+		if lastErr != nil && !unusable {
+			return bundle.Model{}, err
+		}
+		model = last
+	}
+	if !unusable && ctx.Err() == nil {
 		m.log.WarnContext(ctx, "no newer model could be looked for; the last one goes on", "error", err)
 	}
-	if m.current != nil {
-		return m.chosen, nil
-	}
-	return last, nil
+	return model, nil
 }
 
 // use chooses the detector for a model, where it is not that of before. Where it is told to stop, it leaves the one of before; its
