@@ -40,7 +40,7 @@ func (m model) open(ctx context.Context) (detect.Detector, error) {
 		if err != nil {
 			return nil, err
 		}
-		return builtin.Load(weights)
+		return builtin.Open(ctx, weights)
 	}
 	return builtin.New()
 }

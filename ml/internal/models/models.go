@@ -202,7 +202,7 @@ func openONNX(ctx context.Context, m bundle.Model, _ detect.Detector) (detect.De
 }
 
 // openWeights opens other weights of the builtin detector's network, or gives the builtin ones where those are as new.
-func openWeights(_ context.Context, m bundle.Model, own detect.Detector) (detect.Detector, error) {
+func openWeights(ctx context.Context, m bundle.Model, own detect.Detector) (detect.Detector, error) {
 	info, err := os.Stat(m.Path(bundle.WeightsKey))
 	if err != nil {
 		return nil, err
@@ -214,7 +214,7 @@ func openWeights(_ context.Context, m bundle.Model, own detect.Detector) (detect
 	if err != nil {
 		return nil, err
 	}
-	d, err := builtin.Load(weights)
+	d, err := builtin.Open(ctx, weights)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/md5"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
@@ -134,6 +135,15 @@ func weights(t *testing.T, trained string) string {
 		t.Fatal("the weights of testdata have another date")
 	}
 	return strings.Replace(text, "2020-01-02_03-04-05", trained, 1)
+}
+
+// enormous gives weights that are all finite, and as large as float16 has them.
+func enormous(weights string) string {
+	data := []byte(weights)
+	for at := 8 + int(binary.LittleEndian.Uint64(data)) + 1; at < len(data); at += 2 {
+		data[at] = data[at]&0x80 | 0x7b
+	}
+	return string(data)
 }
 
 func embedded(t *testing.T) string {
@@ -338,6 +348,7 @@ func TestAnUnusableBundleIsReportedAndTheBuiltinDetectorGoesOn(t *testing.T) {
 		"weights that are none":        {bundle.WeightsKey: "no weights"},
 		"weights of another kind":      {bundle.WeightsKey: strings.Replace(weights(t, "2099-01-02_03-04-05"), "sticky-pi-unet/1", "sticky-pi-unet/9", 1)},
 		"weights of too many bytes":    {bundle.WeightsKey: weights(t, "2099-01-02_03-04-05") + strings.Repeat("\x00", 64<<20)},
+		"weights that are enormous":    {bundle.WeightsKey: enormous(weights(t, "2099-01-02_03-04-05"))},
 		"a model that is none":         {"output/a.onnx": "no model", bundle.ConfigKey: config},
 		"a model without its settings": {"output/a.onnx": "no model"},
 		"settings that are none":       {"output/a.onnx": "no model", bundle.ConfigKey: "output: ["},
