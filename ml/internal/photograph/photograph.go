@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
 	"image/jpeg"
 	"io"
 	"net/http"
@@ -166,14 +165,9 @@ func Weigh(data []byte) (int64, error) {
 	info, err := jpegfile.CheckWithin(data, MaxPixels)
 	if err != nil {
 		// of a kind that the server does not take, and the old one did: the worst is assumed
-		info = jpegfile.Info{Width: header.Width, Height: header.Height, Components: 4, Progressive: true}
+		info = jpegfile.Info{Width: header.Width, Height: header.Height, Components: 4, Progressive: true, Copied: true}
 	}
-	weight := info.Bytes()
-	// what is not YCbCr is copied, to 4 bytes a pixel; that it is not, Adobe's segment may say behind the frame's header too
-	if err != nil || header.ColorModel == color.RGBAModel || info.Components == 3 && bytes.Contains(data, []byte("Adobe")) {
-		weight += 4 * int64(header.Width) * int64(header.Height)
-	}
-	return weight, nil
+	return info.Bytes(), nil
 }
 
 // Decode decodes a JPEG of at most [MaxPixels]. A 5 megapixel photograph takes about 0.1 s of one core, a fraction of what a

@@ -27,18 +27,23 @@ type Info struct {
 	Width, Height int  // pixels
 	Components    int  // 1: grey, 3: colour
 	Progressive   bool // every coefficient must be held in memory until the last scan
+	Copied        bool // image/jpeg copies the whole at the end, as it does where the components are not luma and chroma
 	Scans         int
 	EXIF          []byte // the TIFF structure of the first Exif segment, inside the file's bytes; nil where there is none
 }
 
-// Bytes is the most that a decoder holds of the picture at a time: its samples, with the colours at full resolution, and of a
-// progressive one the coefficients, of four bytes, beside them.
+// Bytes is the most that a decoder holds of the picture at a time: its samples, with the colours at full resolution, and beside them
+// of a progressive one the coefficients, of four bytes, and the copy of one that is copied, of four bytes a pixel.
 func (i Info) Bytes() int64 {
-	samples := int64(i.Width) * int64(i.Height) * int64(i.Components)
+	pixels := int64(i.Width) * int64(i.Height)
+	n := pixels * int64(i.Components)
 	if i.Progressive {
-		return 5 * samples
+		n *= 5
 	}
-	return samples
+	if i.Copied {
+		n += 4 * pixels
+	}
+	return n
 }
 
 // Markers, by their second byte (T.81, table B.1).
@@ -56,6 +61,7 @@ const (
 	dri   = 0xdd
 	app0  = 0xe0
 	app1  = 0xe1
+	app14 = 0xee
 	app15 = 0xef
 	com   = 0xfe
 )
@@ -81,6 +87,7 @@ func CheckWithin(file []byte, maxPixels int) (Info, error) {
 		}
 		switch {
 		case marker == eoi:
+			w.info.Copied = w.info.Components == 3 && (w.rgb || string(w.ids[:]) == "RGB")
 			return w.info, w.finish()
 		case marker == sof0, marker == sof1, marker == sof2:
 			err = w.frame(marker)
@@ -88,6 +95,8 @@ func CheckWithin(file []byte, maxPixels int) (Info, error) {
 			err = w.scan()
 		case marker == app1:
 			err = w.app1()
+		case marker == app14:
+			err = w.app14()
 		case marker == dht, marker == dqt:
 			w.tables[marker&1] = true
 			_, err = w.segment()
@@ -140,6 +149,7 @@ type walker struct {
 	maxPixels int
 	info      Info
 	ids       [3]byte // of the components
+	rgb       bool    // Adobe's segment says so of them
 	scanned   [3]bool
 	tables    [2]bool // whether there were Huffman tables (dht is even) and quantisation tables (dqt is odd)
 }
@@ -184,6 +194,15 @@ func (w *walker) app1() error {
 		if tiff, ok := bytes.CutPrefix(p, exifHeader); ok {
 			w.info.EXIF = tiff
 		}
+	}
+	return err
+}
+
+// app14 takes note of Adobe's segment where it says that the components are red, green and blue.
+func (w *walker) app14() error {
+	p, err := w.segment()
+	if len(p) >= 12 && bytes.HasPrefix(p, []byte("Adobe")) && p[11] == 0 {
+		w.rgb = true
 	}
 	return err
 }

@@ -28,13 +28,15 @@ func read(t testing.TB, name string) []byte {
 func TestCheckTakesTheKindsThatDecode(t *testing.T) {
 	colour := jpegfile.Info{Width: 61, Height: 43, Components: 3, Scans: 1}
 	grey := jpegfile.Info{Width: 61, Height: 43, Components: 1, Scans: 1}
+	copied := colour
+	copied.Copied = true
 	with := func(i jpegfile.Info, progressive bool, scans int) jpegfile.Info {
 		i.Progressive, i.Scans = progressive, scans
 		return i
 	}
 	for name, want := range map[string]jpegfile.Info{
 		"baseline410.jpg": colour, "baseline411.jpg": colour, "baseline420.jpg": colour, "baseline422.jpg": colour,
-		"baseline440.jpg": colour, "baseline444.jpg": colour, "rgb.jpg": colour, "restart.jpg": colour,
+		"baseline440.jpg": colour, "baseline444.jpg": colour, "rgb.jpg": copied, "restart.jpg": colour,
 		"three-scans.jpg": with(colour, false, 3), "progressive.jpg": with(colour, true, 10),
 		"grey.jpg": grey, "grey-2x2.jpg": grey, "progressive-grey.jpg": with(grey, true, 6),
 	} {
@@ -163,10 +165,20 @@ func TestCheckRefusesOthersWithTheReason(t *testing.T) {
 }
 
 func TestBytesAreOfTheSamplesAndOfTheCoefficients(t *testing.T) {
-	for name, want := range map[string]int64{"grey.jpg": 61 * 43, "baseline420.jpg": 61 * 43 * 3, "progressive-grey.jpg": 61 * 43 * 5, "progressive.jpg": 61 * 43 * 15} {
+	for name, want := range map[string]int64{"grey.jpg": 61 * 43, "baseline420.jpg": 61 * 43 * 3, "progressive-grey.jpg": 61 * 43 * 5, "progressive.jpg": 61 * 43 * 15, "rgb.jpg": 61 * 43 * (3 + 4)} {
 		info, err := jpegfile.Check(read(t, name))
 		if err != nil || info.Bytes() != want {
 			t.Errorf("%s: %d bytes, %v; want %d", name, info.Bytes(), err, want)
+		}
+	}
+	// Adobe's segment may say behind the frame's header too that colours are not transformed
+	file := read(t, "baseline444.jpg")
+	scan := bytes.Index(file, []byte{0xff, 0xda})
+	for transform, want := range []int64{61 * 43 * (3 + 4), 61 * 43 * 3} {
+		segment := append([]byte("\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"), byte(transform))
+		info, err := jpegfile.Check(slices.Concat(file[:scan], segment, file[scan:]))
+		if err != nil || info.Bytes() != want {
+			t.Errorf("Adobe's transform %d: %d bytes, %v; want %d", transform, info.Bytes(), err, want)
 		}
 	}
 }
