@@ -42,8 +42,12 @@ const (
 	maxBytes = 1 << 30 // of all files together
 )
 
-// staleAfter is when what is left of others' work in the folder, which workers may share, is taken away.
+// staleAfter is when a copy that is not the last is taken away: other workers, which may share the folder, may use it till then.
 const staleAfter = 24 * time.Hour
+
+// leftAfter is when what nobody has written to is taken for what a killed worker left of a download: one that goes on writes more
+// often than every stallAfter.
+const leftAfter = time.Hour
 
 // listWithin is how long the server may take for the bundle's list.
 const listWithin = 5 * time.Minute
@@ -240,6 +244,7 @@ func (f *Folder) download(ctx context.Context, id string, files []File, links []
 	if err := os.MkdirAll(f.Dir, 0o750); err != nil {
 		return f.unwritable(err)
 	}
+	f.clear(func(name string) bool { return strings.HasPrefix(name, incoming) }) // they may be what fills the disk
 	dir, err := os.MkdirTemp(f.Dir, incoming)
 	if err != nil {
 		return f.unwritable(err)
@@ -352,19 +357,45 @@ func (f *Folder) Keep(m Model) error {
 			return fmt.Errorf("the bundle's folder cannot be written: %w", err)
 		}
 	}
-	entries, err := os.ReadDir(f.Dir)
-	if err != nil {
-		return fmt.Errorf("the bundle's folder: %w", err)
-	}
+	f.clear(func(name string) bool { return name != id })
+	return nil
+}
+
+// clear takes away what nobody uses any more of those downloads and copies whose names match. What cannot be removed, the next
+// one tries again.
+func (f *Folder) clear(match func(name string) bool) {
+	entries, _ := os.ReadDir(f.Dir)
 	for _, e := range entries {
-		if e.Name() == id || !strings.HasPrefix(e.Name(), incoming) && !strings.HasPrefix(e.Name(), snapshot) {
+		path := filepath.Join(f.Dir, e.Name())
+		after := leftAfter
+		switch {
+		case strings.HasPrefix(e.Name(), snapshot):
+			after = staleAfter
+		case !strings.HasPrefix(e.Name(), incoming):
 			continue
 		}
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > staleAfter {
-			_ = os.RemoveAll(filepath.Join(f.Dir, e.Name())) // the next one tries again
+		if match(e.Name()) && time.Since(lastWritten(path)) > after {
+			_ = os.RemoveAll(path)
 		}
 	}
-	return nil
+}
+
+// lastWritten is when a file, or anything in a folder, was written to last; now, where that cannot be said.
+func lastWritten(path string) time.Time {
+	var last time.Time
+	if err := filepath.WalkDir(path, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+		return err
+	}); err != nil {
+		return time.Now()
+	}
+	return last
 }
 
 // replace writes a file so that it is whole at any moment.

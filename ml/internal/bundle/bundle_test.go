@@ -226,6 +226,47 @@ func TestWorkersShareAFolder(t *testing.T) {
 	wg.Wait()
 }
 
+func TestWhatAKilledWorkerLeftIsTakenAwayBeforeADownload(t *testing.T) {
+	s := newShop(t, map[string]string{"output/net.onnx": "model"})
+	s.served["output/net.onnx"] = "cut" // nothing can be synced, as on a full disk
+	f := &bundle.Folder{API: s, HTTP: http.DefaultClient, Dir: t.TempDir()}
+	now := time.Now()
+	for name, written := range map[string]time.Time{
+		"incoming-left/output/net.onnx":      now.Add(-2 * time.Hour),
+		"incoming-at-work/output/net.onnx":   now,
+		"model-in-use/output/net.onnx":       now.Add(-2 * time.Hour),
+		"somebody-elses/output/another.onnx": now.Add(-2000 * time.Hour),
+	} {
+		path := filepath.Join(f.Dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("a part"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, written, written); err != nil {
+			t.Fatal(err)
+		}
+		for _, dir := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} { // as old as the download
+			if err := os.Chtimes(dir, now.Add(-2*time.Hour), now.Add(-2*time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if m, err := f.Sync(t.Context()); err == nil {
+		t.Errorf("synced %v", m)
+	}
+	entries, err := os.ReadDir(f.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	same(t, []string{"incoming-at-work", "model-in-use", "somebody-elses"}, names)
+}
+
 func TestAModelThatIsTooLargeIsNotDownloaded(t *testing.T) {
 	s := newShop(t, map[string]string{"output/net.onnx": "model"})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
