@@ -641,6 +641,9 @@ func TestWhatAReaderForgesIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for i := range states {
+			states[i].Silence = 0 // seconds until now
+		}
 		projects, err := client(t, s).GetProjects(t.Context())
 		if err != nil {
 			t.Fatal(err)
