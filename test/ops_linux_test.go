@@ -313,17 +313,23 @@ func TestDoctorNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestDatabaseBackups runs the stack's database alone.
-func TestDatabaseBackups(t *testing.T) {
+// needImage skips the test where there is no Docker engine, or no such image to be had.
+func needImage(t *testing.T, image string) {
+	t.Helper()
 	if out, err := exec.CommandContext(t.Context(), "docker", "info").CombinedOutput(); err != nil {
 		t.Skipf("needs a Docker engine: %v: %s", err, bytes.TrimSpace(out))
 	}
-	const image = "mariadb:11.8"
 	if out, err := exec.CommandContext(t.Context(), "docker", "image", "inspect", image).CombinedOutput(); err != nil {
 		if pulled, pullErr := exec.CommandContext(t.Context(), "docker", "pull", "-q", image).CombinedOutput(); pullErr != nil {
 			t.Skipf("needs the image %s: %s%s", image, out, pulled)
 		}
 	}
+}
+
+// TestDatabaseBackups runs the stack's database alone.
+func TestDatabaseBackups(t *testing.T) {
+	const image = "mariadb:11.8"
+	needImage(t, image)
 	o := newOps(t)
 	project := "sticky-pi-ops-" + strings.ToLower(rand.Text())[:8]
 	o.env["COMPOSE_PROJECT_NAME"] = project
@@ -467,15 +473,8 @@ esac`)
 // TestDownStopsNothingByAccident has containers that only sleep under the names of the services: who is stopped is in question,
 // and what compose says of containers is its own.
 func TestDownStopsNothingByAccident(t *testing.T) {
-	if out, err := exec.CommandContext(t.Context(), "docker", "info").CombinedOutput(); err != nil {
-		t.Skipf("needs a Docker engine: %v: %s", err, bytes.TrimSpace(out))
-	}
 	const image = "mariadb:11.8"
-	if out, err := exec.CommandContext(t.Context(), "docker", "image", "inspect", image).CombinedOutput(); err != nil {
-		if pulled, pullErr := exec.CommandContext(t.Context(), "docker", "pull", "-q", image).CombinedOutput(); pullErr != nil {
-			t.Skipf("needs the image %s: %s%s", image, out, pulled)
-		}
-	}
+	needImage(t, image)
 	here, there := newOps(t), newOps(t)
 	project := "sticky-pi-ops-" + strings.ToLower(rand.Text())[:8]
 	for _, o := range []*ops{here, there} {
