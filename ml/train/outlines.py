@@ -10,7 +10,7 @@ import torch
 import data
 
 DEFAULTS = {
-    "fg_threshold": 0.5, "core_threshold": 0.6, "min_core_px": 6, "min_area_px": 40, "dilate_px": 2,
+    "fg_threshold": 0.5, "core_threshold": 0.6, "min_core_px": 6, "min_area_px": 40, "min_border_px": 0, "dilate_px": 2,
     "min_side_px": 20, "simplify": 0.006, "min_score": 0.6, "filter": None,
 }
 FEATURES = ("fg_mean", "fg_p10", "core_max", "area", "side", "solidity", "aspect", "touches_border", "darkness")
@@ -82,9 +82,10 @@ def outlines(fg, core, half, params):
     for k in range(n):
         y, x = ys[ends[k] : ends[k + 1]], xs[ends[k] : ends[k + 1]]
         area = len(y)
-        if area < params["min_area_px"]:
-            continue
         y0, y1, x0, x1 = y.min(), y.max() + 1, x.min(), x.max() + 1
+        border = y0 == 0 or x0 == 0 or y1 == h or x1 == w
+        if area < params["min_area_px"] or border and area < params["min_border_px"]:
+            continue
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
         mask[y - y0, x - x0] = 1
         big = np.pad(mask.repeat(2, 0).repeat(2, 1), d)
@@ -112,7 +113,7 @@ def outlines(fg, core, half, params):
             "features": [
                 float(values.mean()), float(values[int(math.floor(0.1 * (area - 1)))]), top, math.log(area), math.log(longer),
                 cv2.contourArea(contour) / hull if hull > 0 else 1.0, shorter / longer,
-                float(y0 == 0 or x0 == 0 or y1 == h or x1 == w), (bg - float(grey[y, x].mean())) / bg if bg > 0 else 0.0,
+                float(border), (bg - float(grey[y, x].mean())) / bg if bg > 0 else 0.0,
             ],
         })
     return found

@@ -37,7 +37,7 @@ func Find(ctx context.Context, m Maps, p Params) ([]detect.Insect, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if len(r.pixels) < p.MinArea {
+		if m.tooSmall(r, p) {
 			continue
 		}
 		if insect, ok := m.insect(r, p); ok {
@@ -88,7 +88,10 @@ func (m Maps) insect(r region, p Params) (detect.Insect, bool) {
 		score := mean * float64(core)
 		return detect.Insect{Outline: outline, Score: score}, score >= p.MinScore
 	}
-	solidity := 1.0
+	solidity, border := 1.0, 0.0
+	if m.touchesBorder(r) {
+		border = 1
+	}
 	if h := area(hull); h > 0 {
 		solidity = area(contour) / h
 	}
@@ -100,7 +103,7 @@ func (m Maps) insect(r region, p Params) (detect.Insect, bool) {
 		"side":           math.Log(longer),
 		"solidity":       solidity,
 		"aspect":         shorter / longer,
-		"touches_border": m.touchesBorder(r),
+		"touches_border": border,
 		"darkness":       m.darkness(r, p.FGThreshold),
 	})
 	return detect.Insect{Outline: outline, Score: score}, score >= p.Filter.Threshold
@@ -114,11 +117,12 @@ func average(values []float32) float64 {
 	return sum / float64(len(values))
 }
 
-func (m Maps) touchesBorder(r region) float64 {
-	if r.bounds.Min.X == 0 || r.bounds.Min.Y == 0 || r.bounds.Max.X == m.Width || r.bounds.Max.Y == m.Height {
-		return 1
-	}
-	return 0
+func (m Maps) tooSmall(r region, p Params) bool {
+	return len(r.pixels) < p.MinArea || len(r.pixels) < p.MinBorder && m.touchesBorder(r)
+}
+
+func (m Maps) touchesBorder(r region) bool {
+	return r.bounds.Min.X == 0 || r.bounds.Min.Y == 0 || r.bounds.Max.X == m.Width || r.bounds.Max.Y == m.Height
 }
 
 // darkness is how much darker than the card around it a region is, as a part of the card's brightness.
@@ -161,7 +165,7 @@ func Outline(inside []bool, width int, photograph image.Point, scale float64, p 
 			largest = newRegion(pixels, m.Width)
 		}
 	}
-	if len(largest.pixels) < max(1, p.MinArea) {
+	if len(largest.pixels) == 0 || m.tooSmall(largest, p) {
 		return nil, false, nil
 	}
 	contour := m.enlarge(largest, p.Dilate).contour()

@@ -105,6 +105,16 @@ func TestInsectsOfMaps(t *testing.T) {
 			lines:  []string{".......", ".ooooo.", ".oXXXo.", ".ooooo.", "......."},
 			change: func(p *outlines.Params) { p.MinArea = 16 },
 		},
+		"too little inside the border": {
+			lines:  []string{"........", "XXo..oXX", "ooo..ooo", "........", "...ooo..", "...XXo..", "........", ".ooo....", ".XXo...."},
+			change: func(p *outlines.Params) { p.MinBorder = 7 },
+			want:   []image.Rectangle{image.Rect(6, 8, 11, 11)},
+		},
+		"enough inside the border": {
+			lines:  []string{"........", "XXo..oXX", "ooo..ooo", "........"},
+			change: func(p *outlines.Params) { p.MinBorder = 6 },
+			want:   []image.Rectangle{image.Rect(0, 2, 5, 5), image.Rect(10, 2, 15, 5)},
+		},
 		"too short": {
 			lines:  []string{".......", ".ooooo.", ".oXXXo.", ".ooooo.", "......."},
 			change: func(p *outlines.Params) { p.MinSide = 9.5 },
@@ -343,6 +353,10 @@ func TestOutlineOfASingleMask(t *testing.T) {
 	p.MinArea = 10
 	if _, ok, err := outlines.Outline(inside, 8, image.Pt(16, 8), 2, p); ok || err != nil {
 		t.Errorf("a piece of 9 pixels passes for 10: %v", err)
+	}
+	p.MinArea, p.MinBorder = 9, 10
+	if _, ok, err := outlines.Outline(inside, 8, image.Pt(16, 8), 2, p); ok || err != nil {
+		t.Errorf("a piece of 9 pixels at the border passes for 10: %v", err)
 	}
 	if _, _, err := outlines.Outline(inside, 7, image.Pt(16, 8), 2, p); err == nil {
 		t.Error("32 pixels pass for rows of 7")

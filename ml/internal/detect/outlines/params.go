@@ -16,6 +16,7 @@ type Params struct {
 	CoreThreshold float64 `json:"core_threshold"` // and each has a core above it
 	MinCore       int     `json:"min_core_px"`    // pixels of the maps that a core has at least
 	MinArea       int     `json:"min_area_px"`    // pixels of the maps that an insect has at least
+	MinBorder     int     `json:"min_border_px"`  // the same of one that the photograph's border cuts: less than a head and thorax is left
 	Dilate        int     `json:"dilate_px"`      // pixels of the photograph by which outlines are widened
 	MinSide       float64 `json:"min_side_px"`    // pixels of the photograph: the longer side of an insect's minimal rectangle
 	Simplify      float64 `json:"simplify"`       // how far an outline may be off, as a part of its length
@@ -62,8 +63,8 @@ func (p Params) validate() error {
 		least, top float64
 	}{
 		{"fg_threshold", p.FGThreshold, 0, 1}, {"core_threshold", p.CoreThreshold, 0, 1}, {"min_core_px", float64(p.MinCore), 0, 1e6},
-		{"min_area_px", float64(p.MinArea), 0, 1e6}, {"dilate_px", float64(p.Dilate), 0, 32}, {"min_side_px", p.MinSide, 0, 1e4},
-		{"simplify", p.Simplify, 0, 0.2}, {"min_score", p.MinScore, 0, 1},
+		{"min_area_px", float64(p.MinArea), 0, 1e6}, {"min_border_px", float64(p.MinBorder), 0, 1e6},
+		{"dilate_px", float64(p.Dilate), 0, 32}, {"min_side_px", p.MinSide, 0, 1e4}, {"simplify", p.Simplify, 0, 0.2}, {"min_score", p.MinScore, 0, 1},
 	} {
 		if !(c.value >= c.least && c.value <= c.top) {
 			return fmt.Errorf("postprocess: %s is %v, not %v to %v", c.name, c.value, c.least, c.top)
