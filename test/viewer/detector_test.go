@@ -79,8 +79,15 @@ func TestThePagesSayHowManyImagesWaitAndThatNoDetectorWorks(t *testing.T) {
 		b := open(t, s, size)
 		b.logIn("/data?"+realRange, stack.AdminName, stack.AdminPassword)
 		for _, page := range []string{"data", "images", "devices"} {
+			before := b.asked("/v2/progress")
 			b.do(chromedp.Navigate(b.url + "/" + page + "?" + realRange))
 			b.waitFor(`document.querySelector('.detector.idle')`)
+			if page == "devices" { // which tells it in two places
+				b.waitFor(`document.querySelector('.devices tbody')?.innerText.includes('waiting')`)
+			}
+			if n := b.asked("/v2/progress") - before; n != 1 {
+				t.Errorf("%s asks %d times how many images wait", page, n)
+			}
 			if got := eval[[]string](b, theNotes); len(got) != 1 || got[0] != want {
 				t.Errorf("%s says %q, want %q", page, got, want)
 			}

@@ -1,5 +1,5 @@
 // How many images still wait for the detectors: GET /v2/progress, which is as of a minute ago at most.
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect } from 'preact/hooks'
 import { api } from '../api/http'
 import type { Progress } from '../api/types'
 import { Store, useStore } from '../lib/store'
@@ -13,24 +13,41 @@ const PATIENCE = 15 * 60
 
 const known = new Store<readonly Progress[] | null>(null)
 
+/** How many parts of the page show it: they share what is asked for. */
+let followers = 0
+let stop = () => {}
+
 /** null: not known, or not yet. */
 export function useProgress(): readonly Progress[] | null {
   const now = useStore(known)
-  const refreshed = useStore(slowRefreshes)
-  const [tick, setTick] = useState(0)
   useEffect(() => {
-    const timer = setInterval(() => {
-      if (!document.hidden) setTick((n) => n + 1)
-    }, EVERY)
-    return () => clearInterval(timer)
+    if (++followers === 1) stop = followProgress()
+    return () => {
+      if (--followers === 0) stop()
+    }
   }, [])
-  useEffect(() => {
-    const mine = new AbortController()
+  return now
+}
+
+/** Asks at once, with each refresh, and once a minute while somebody looks, until the function that it gives is called. */
+function followProgress(): () => void {
+  let mine = new AbortController()
+  const ask = () => {
+    mine.abort()
+    mine = new AbortController()
     // a server that does not answer is told of by the page's own data
     api<Progress[]>('v2/progress', { signal: mine.signal }).then((p) => known.set(p), () => {})
-    return () => mine.abort()
-  }, [refreshed, tick])
-  return now
+  }
+  const unfollow = slowRefreshes.follow(ask)
+  const timer = setInterval(() => {
+    if (!document.hidden) ask()
+  }, EVERY)
+  ask()
+  return () => {
+    unfollow()
+    clearInterval(timer)
+    mine.abort()
+  }
 }
 
 export interface Waiting {
