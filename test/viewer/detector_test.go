@@ -3,6 +3,7 @@ package viewer
 import (
 	"database/sql"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,9 +21,14 @@ const theVersion = "1598113346-ad2cd78dfaca12821046dfb8994724d5"
 // askForWork asks for images as the detector does, and gives what it gets.
 func askForWork(t testing.TB, c *spi.Client) []spi.Image {
 	t.Helper()
+	return askForWorkOf(t, c, spi.DetectorAlgorithm)
+}
+
+func askForWorkOf(t testing.TB, c *spi.Client, algorithm string) []spi.Image {
+	t.Helper()
 	images, err := c.LeaseImages(t.Context(), spi.Metadata, spi.WorkRequest{
 		Series:   spi.Series{Device: "%", Start: datetime(t, "2000-01-01_00-00-00"), End: datetime(t, "2100-01-01_00-00-00")},
-		AlgoName: spi.DetectorAlgorithm, AlgoVersion: theVersion,
+		AlgoName: algorithm, AlgoVersion: theVersion,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -64,8 +70,8 @@ func TestThePagesSayHowManyImagesWaitAndThatNoDetectorWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, table := range []string{"images", "uid_annotations"} {
-		if _, err := db.ExecContext(t.Context(), "UPDATE "+table+" SET datetime_created = datetime_created - 7200"); err != nil {
+	for table, column := range map[string]string{"images": "datetime_created", "uid_annotations": "datetime_created", "uid_intents": "failed_datetime"} {
+		if _, err := db.ExecContext(t.Context(), "UPDATE "+table+" SET "+column+" = "+column+" - 7200"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -118,4 +124,61 @@ func TestThePagesSayHowManyImagesWaitAndThatNoDetectorWorks(t *testing.T) {
 		}
 		b.quiet()
 	}
+}
+
+func TestADetectorThatFailsOnEveryImageIsToldFromNoneAtAll(t *testing.T) {
+	s := start(t)
+	c := client(t, s)
+	images := series(t, c, device, june, 5)
+	const another = "another-detector"
+	// the usual one fails on four images until they are left alone, and on the fifth once; another on one
+	for range 3 {
+		for _, algorithm := range []string{spi.DetectorAlgorithm, another} {
+			leased := askForWorkOf(t, c, algorithm)
+			for _, image := range leased {
+				givenBack := image.ID == images[4].ID || (algorithm == another && image.ID != images[2].ID)
+				if _, err := c.ReportFailures(t.Context(), spi.FailureReport{
+					ImageKey: spi.ImageKey{Device: device, Datetime: image.Datetime},
+					AlgoName: algorithm, AlgoVersion: theVersion, Reason: "no memory for " + algorithm, GivenBack: givenBack,
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.Data, "sticky-pi.db")+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "UPDATE images SET datetime_created = datetime_created - 7200"); err != nil {
+		t.Fatal(err)
+	}
+
+	b := open(t, s, desktop)
+	b.logIn("/images?"+juneRange, stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelectorAll('.detector.idle').length === 2`)
+	want := []string{
+		"The detector another-detector fails on every image that it tries: 4 images wait, and none was looked at yet; 1 image could not be looked at",
+		"The detector " + spi.DetectorAlgorithm + " fails on every image that it tries: 1 image waits, and none was looked at yet; 4 images could not be looked at",
+	}
+	if got := eval[[]string](b, theNotes); !slices.Equal(got, want) {
+		t.Errorf("it says %q, want %q", got, want)
+	}
+	b.look("detector-fails")
+	b.press(`.detector button`, `4 images could not`)
+	b.waitFor(`document.querySelectorAll('.failures li').length > 0`)
+	if title := eval[string](b, `document.querySelector('.failures h2').innerText`); !strings.Contains(title, spi.DetectorAlgorithm) {
+		t.Errorf("the list is called %q, which does not name the detector", title)
+	}
+	if got := eval[[]string](b, `[...document.querySelectorAll('.failures li span.muted')].map((e) => e.innerText)`); len(got) != 4 || slices.ContainsFunc(got, func(s string) bool { return s != "no memory for "+spi.DetectorAlgorithm }) {
+		t.Errorf("it lists %q", got)
+	}
+	b.look("failures-of-one-detector")
+	b.press(`.failures button`, `Try 4 images again`)
+	b.waitFor(`document.querySelector('.failures') === null`)
+	if usual, other := len(askForWork(t, c)), len(askForWorkOf(t, c, another)); usual != 5 || other != 4 {
+		t.Errorf("after that, the one detector gets %d images and the other %d, want 5 and 4", usual, other)
+	}
+	b.quiet()
 }

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
-import type { Progress } from '../api/types'
-import { notesOf, waitingOf } from './progress'
+import type { DeviceState } from '../api/types'
+import { failuresOf, notesOf, waitingOf, type Known } from './progress'
 
-const of = (p: Partial<Progress>): Progress => ({
+const of = (p: Partial<Known>): Known => ({
   algo_name: 'uid',
   algo_version: '1-a',
   at_least: false,
@@ -11,9 +11,11 @@ const of = (p: Partial<Progress>): Progress => ({
   failed: 0,
   idle_since: null,
   last_annotated: null,
+  tried: null,
   waiting: 0,
   ...p,
 })
+const at = (time: string) => Date.parse(`2026-11-22T${time}Z`) / 1000
 const some = [
   { device: 'aaaaaaaa', waiting: 12, failed: 0 },
   { device: 'bbbbbbbb', waiting: 1, failed: 2 },
@@ -27,14 +29,40 @@ it('says nothing where nothing waits, or nothing of the chosen devices', () => {
 
 it('counts what waits for a detector that works, and what failed', () => {
   const p = of({ devices: some, idle_since: '2026-11-22T07:45:00Z' })
-  expect(notesOf([p], [])).toEqual([{ idle: false, text: '13 images wait for the detector', since: null, failed: '2 images could not be looked at', failing: ['bbbbbbbb'] }])
-  expect(notesOf([p], ['BBBBBBBB'])).toEqual([{ idle: false, text: '1 image waits for the detector', since: null, failed: '2 images could not be looked at', failing: ['bbbbbbbb'] }])
-  expect(notesOf([of({ devices: [{ device: 'a', waiting: 0, failed: 1 }] })], [])[0]).toEqual({ idle: false, text: '', since: null, failed: '1 image could not be looked at', failing: ['a'] })
+  const failed = { of: p, idle: false, since: null, failed: '2 images could not be looked at' }
+  expect(notesOf([p], [])).toEqual([{ ...failed, text: '13 images wait for the detector' }])
+  expect(notesOf([p], ['BBBBBBBB'])).toEqual([{ ...failed, text: '1 image waits for the detector' }])
+  expect(notesOf([of({ devices: [{ device: 'a', waiting: 0, failed: 1 }] })], [])[0]).toMatchObject({ idle: false, text: '', since: null, failed: '1 image could not be looked at' })
 })
 
-it('lists what failed where that is not too much', () => {
-  const failing = (failed: number, at_least = false) => notesOf([of({ at_least, devices: [{ device: 'a', waiting: 0, failed }] })], [])[0]?.failing
-  expect([failing(1000), failing(1001), failing(1, true)]).toEqual([['a'], [], []])
+it('asks for all that failed, or for some of the newest where that is too much', () => {
+  const state = (device: string, last_datetime: string) => ({ device, last_datetime }) as DeviceState
+  const states = [state('a', '2026-11-22T07:00:00Z'), state('b', '2026-11-20T07:00:00Z')]
+  const failing = (n: number, at_least = false) => of({ at_least, devices: [{ device: 'a', waiting: 0, failed: n }, { device: 'b', waiting: 3, failed: 400 }, { device: 'c', waiting: 3, failed: 0 }] })
+  const always = { start_datetime: '2000-01-01T00:00:00Z', end_datetime: '2100-01-01T00:00:00Z' }
+  expect(failuresOf(failing(600), [], states)).toEqual({ whole: true, spans: [{ device: 'a', ...always }, { device: 'b', ...always }] })
+  expect(failuresOf(failing(600), ['B'], states)).toEqual({ whole: true, spans: [{ device: 'b', ...always }] })
+  expect(failuresOf(failing(601), [], states)).toEqual({
+    whole: false,
+    spans: [
+      { device: 'a', start_datetime: '2026-11-19T07:00:00Z', end_datetime: '2026-11-22T07:00:01Z' },
+      { device: 'b', start_datetime: '2026-11-17T07:00:00Z', end_datetime: '2026-11-20T07:00:01Z' },
+    ],
+  })
+  expect(failuresOf(failing(1, true), ['a'], states)).toMatchObject({ whole: false, spans: [{ device: 'a' }] })
+})
+
+it.each<[string, Partial<Known>, string, string | null]>([
+  ['fails on all while others wait', { tried: { since: 3, last: at('07:59:00'), whole: true } }, 'The detector fails on every image that it tries: 12 images wait, and none was looked at since', '05:00:00'],
+  ['has failed on all, and has one in work', { idle_since: '2026-11-22T07:59:00Z', tried: { since: 9, last: at('06:00:00'), whole: true } }, 'The detector fails on every image that it tries: 12 images wait, and none was looked at since', '05:00:00'],
+  ['never found anything', { last_annotated: null, tried: { since: 3, last: at('07:59:00'), whole: false } }, 'The detector fails on every image that it tries: 12 images wait, and none was looked at yet', null],
+  ['failed on all that there was', { idle_since: null, devices: [{ device: 'a', waiting: 0, failed: 4 }], tried: { since: 4, last: at('06:00:00'), whole: true } }, 'The detector fails on every image that it tries: none was looked at since', '05:00:00'],
+  ['failed on all and does nothing any more', { tried: { since: 9, last: at('07:44:00'), whole: true } }, 'No detector is working: 12 images wait, and nothing was done since', '06:30:00'],
+  ['failed on more than can be asked for', { tried: { since: 0, last: null, whole: false } }, 'No detector is working, or it fails on every image: 12 images wait, and none was looked at since', '06:30:00'],
+  ['failed on one, and has had time for others', { tried: { since: 1, last: at('07:59:00'), whole: true } }, 'The detector fails on every image that it tries: 12 images wait, and none was looked at since', '05:00:00'],
+])('tells of a detector that %s', (_, p, text, since) => {
+  const known = of({ idle_since: '2026-11-22T06:30:00Z', last_annotated: '2026-11-22T05:00:00Z', devices: [{ device: 'a', waiting: 12, failed: 4 }], ...p })
+  expect(notesOf([known], [])).toEqual([{ of: known, idle: true, text, since: since && at(since), failed: '4 images could not be looked at' }])
 })
 
 it('says since when no detector works, though images wait', () => {
@@ -42,6 +70,11 @@ it('says since when no detector works, though images wait', () => {
   expect(note?.idle).toBe(true)
   expect(note?.text).toBe('No detector is working: at least 12 images wait, and nothing was done since')
   expect(note?.since).toBe(Date.UTC(2026, 10, 22, 7, 44, 59) / 1000)
+})
+
+it('does not say of a detector with others in work that it fails on all because of two', () => {
+  const p = of({ idle_since: '2026-11-22T07:59:00Z', last_annotated: '2026-11-22T05:00:00Z', devices: [{ device: 'a', waiting: 12, failed: 2 }], tried: { since: 2, last: at('07:59:00'), whole: true } })
+  expect(notesOf([p], [])[0]).toMatchObject({ idle: false, text: '12 images wait for the detector' })
 })
 
 it('names the detectors where there are several', () => {

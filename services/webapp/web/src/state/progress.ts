@@ -1,24 +1,40 @@
 // How many images still wait for the detectors: GET /v2/progress, which is as of a minute ago at most.
 import { useEffect } from 'preact/hooks'
+import { ALWAYS, getFailures, type FailureSpan } from '../api/failures'
 import { api } from '../api/http'
-import type { Progress } from '../api/types'
+import type { DeviceState, Progress } from '../api/types'
 import { Store, useStore } from '../lib/store'
-import { count, parseTime } from '../lib/time'
-import { slowRefreshes } from './scope'
+import { count, DAY, parseTime, wireTime } from '../lib/time'
+import { scope, slowRefreshes } from './scope'
 
 /** How often it is asked, in milliseconds: where no detector works nothing arrives that would say so. */
 const EVERY = 60_000
 /** How long nothing may be done though images wait, in seconds: one that works says something for each image. */
 const PATIENCE = 15 * 60
 
-const known = new Store<readonly Progress[] | null>(null)
+/** What the failures tell of a detector that has annotated nothing for a while. */
+export interface Failed {
+  /** Images that failed since the last one was annotated, of those that were asked for. */
+  since: number
+  /** When one of these failed last, in seconds; null where there is none. */
+  last: number | null
+  /** All failures were asked for; else they are too many. */
+  whole: boolean
+}
+
+export interface Known extends Progress {
+  /** null: not asked for, as nothing failed or the detector works. */
+  tried: Failed | null
+}
+
+const known = new Store<readonly Known[] | null>(null)
 
 /** How many parts of the page show it: they share what is asked for. */
 let followers = 0
 let stop = () => {}
 
 /** null: not known, or not yet. */
-export function useProgress(): readonly Progress[] | null {
+export function useProgress(): readonly Known[] | null {
   const now = useStore(known)
   useEffect(() => {
     if (++followers === 1) stop = followProgress()
@@ -36,7 +52,7 @@ function followProgress(): () => void {
     mine.abort()
     mine = new AbortController()
     // a server that does not answer is told of by the page's own data
-    api<Progress[]>('v2/progress', { signal: mine.signal }).then((p) => known.set(p), () => {})
+    getKnown(known.value, mine.signal).then((p) => known.set(p), () => {})
   }
   const unfollow = slowRefreshes.follow(ask)
   const timer = setInterval(() => {
@@ -48,6 +64,53 @@ function followProgress(): () => void {
     clearInterval(timer)
     mine.abort()
   }
+}
+
+async function getKnown(before: readonly Known[] | null, signal: AbortSignal): Promise<Known[]> {
+  const all = await api<Progress[]>('v2/progress', { signal })
+  return Promise.all(
+    all.map(async (p) => {
+      const last = before?.find((k) => k.algo_name === p.algo_name)
+      const same = last && last.failed === p.failed && last.last_annotated === p.last_annotated && last.tried
+      return { ...p, tried: same || (await triedOf(p, signal).catch(() => null)) }
+    }),
+  )
+}
+
+async function triedOf(p: Progress, signal: AbortSignal): Promise<Failed | null> {
+  const annotated = p.last_annotated === null ? 0 : parseTime(p.last_annotated)
+  if (p.failed === 0 || parseTime(p.counted) - annotated <= PATIENCE) return null
+  const { spans, whole } = failuresOf(p, [], scope.value?.devices ?? [])
+  if (spans.length === 0) return null
+  const since = (await getFailures(p.algo_name, spans, signal)).map((f) => parseTime(f.datetime_last)).filter((t) => t > annotated)
+  return { since: since.length, last: since.length > 0 ? since.reduce((a, b) => Math.max(a, b)) : null, whole }
+}
+
+/** Failures that are asked for at a time, at most; where there are more, of how many devices, and of how many days before the
+ * newest image of each. */
+const MOST_LISTED = 1000
+const SOME_DEVICES = 5
+const SOME_DAYS = 3
+
+/** Where the failures of these devices are found, or of all where none is named: all of them, or where these are too many those on
+ * the newest images of the devices that have most. */
+export function failuresOf(p: Progress, devices: readonly string[], states: readonly DeviceState[]): { spans: FailureSpan[]; whole: boolean } {
+  const failing = chosenOf(p, devices).filter((d) => d.failed > 0)
+  const whole = !p.at_least && failing.reduce((n, d) => n + d.failed, 0) <= MOST_LISTED
+  if (whole) return { spans: failing.map(({ device }) => ({ device, ...ALWAYS })), whole }
+  const most = failing.sort((a, b) => b.failed - a.failed).slice(0, SOME_DEVICES)
+  const spans = most.flatMap(({ device }) => {
+    const state = states.find((d) => d.device === device)
+    if (!state) return []
+    const newest = parseTime(state.last_datetime)
+    return [{ device, start_datetime: wireTime(newest - SOME_DAYS * DAY), end_datetime: wireTime(newest + 1) }]
+  })
+  return { spans, whole }
+}
+
+function chosenOf(p: Progress, devices: readonly string[]): Progress['devices'] {
+  const chosen = new Set(devices.map((d) => d.toLowerCase()))
+  return chosen.size === 0 ? [...p.devices] : p.devices.filter((d) => chosen.has(d.device))
 }
 
 export interface Waiting {
@@ -68,40 +131,45 @@ export function waitingOf(progress: readonly Progress[] | null, device: string):
 }
 
 export interface Note {
-  /** Nobody works on what waits. */
+  /** Of which detector. */
+  of: Known
+  /** Nobody works on what waits, or nothing comes of it. */
   idle: boolean
   /** What is said before and after the time since when it is so; of what is not idle, all is in `text`. */
   text: string
   since: number | null // seconds
   failed: string
-  /** The devices whose images failed; empty where too many failed for a list. */
-  failing: string[]
 }
 
-/** Images that failed and are listed, at most. */
-const MOST_LISTED = 1000
+/** Images in a row that a detector, which may have others in work, fails on before it is said to fail on all. */
+const MANY = 3
 
 /** What is to be said of the devices with these names, or of all where there is none; empty where nothing waits or failed. */
-export function notesOf(progress: readonly Progress[], devices: readonly string[]): Note[] {
-  const chosen = new Set(devices.map((d) => d.toLowerCase()))
+export function notesOf(progress: readonly Known[], devices: readonly string[]): Note[] {
   return progress.flatMap((p) => {
-    const some = chosen.size === 0 ? p.devices : p.devices.filter((d) => chosen.has(d.device))
+    const some = chosenOf(p, devices)
     const waiting = some.reduce((n, d) => n + d.waiting, 0)
     const failed = some.reduce((n, d) => n + d.failed, 0)
     if (waiting === 0 && failed === 0) return []
-    const since = p.idle_since === null ? null : parseTime(p.idle_since)
-    const idle = waiting > 0 && since !== null && parseTime(p.counted) - since > PATIENCE
     const least = p.at_least ? 'at least ' : ''
-    const detector = progress.length > 1 ? `the detector ${p.algo_name}` : 'the detector'
-    const wait = `${least}${count(waiting, 'image')} ${waiting === 1 ? 'waits' : 'wait'}`
-    return [
-      {
-        idle,
-        text: waiting === 0 ? '' : idle ? `${progress.length > 1 ? `Detector ${p.algo_name} is not working` : 'No detector is working'}: ${wait}, and nothing was done since` : `${wait} for ${detector}`,
-        since: idle ? since : null,
-        failed: failed === 0 ? '' : `${least}${count(failed, 'image')} could not be looked at`,
-        failing: p.at_least || failed > MOST_LISTED ? [] : some.filter((d) => d.failed > 0).map((d) => d.device),
-      },
-    ]
+    const named = progress.length > 1 ? ` ${p.algo_name}` : ''
+    const wait = waiting === 0 ? '' : `${least}${count(waiting, 'image')} ${waiting === 1 ? 'waits' : 'wait'}`
+    const note = { of: p, idle: true, failed: failed === 0 ? '' : `${least}${count(failed, 'image')} could not be looked at` }
+
+    const since = p.idle_since === null ? null : parseTime(p.idle_since)
+    const counted = parseTime(p.counted)
+    const idle = waiting > 0 && since !== null && counted - since > PATIENCE
+    const { tried } = p
+    const tries = tried !== null && tried.last !== null && counted - tried.last <= PATIENCE
+    if (tried && (idle ? tries : tried.since >= MANY)) {
+      const annotated = p.last_annotated === null ? null : parseTime(p.last_annotated)
+      const until = annotated === null ? 'yet' : 'since'
+      return [{ ...note, text: `The detector${named} fails on every image that it tries: ${wait && `${wait}, and `}none was looked at ${until}`, since: annotated }]
+    }
+    if (!idle) return [{ ...note, idle: false, text: wait && `${wait} for the detector${named}`, since: null }]
+    const none = named ? `Detector${named} is not working` : 'No detector is working'
+    // of so many failures none was found that says more
+    if (tried && !tried.whole) return [{ ...note, text: `${none}, or it fails on every image: ${wait}, and none was looked at since`, since }]
+    return [{ ...note, text: `${none}: ${wait}, and nothing was done since`, since }]
   })
 }

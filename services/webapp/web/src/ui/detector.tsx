@@ -1,6 +1,6 @@
 // What still waits for the detector, above what it has found.
 import { useState } from 'preact/hooks'
-import { notesOf, useProgress } from '../state/progress'
+import { failuresOf, notesOf, useProgress, type Known } from '../state/progress'
 import { inScope, useScope } from '../state/scope'
 import { useView } from '../state/view'
 import { Failures } from './failures'
@@ -13,7 +13,7 @@ export function DetectorNotes() {
   const view = useView()
   const scope = useScope()
   const progress = useProgress()
-  const [listed, setListed] = useState<readonly string[] | null>(null)
+  const [listed, setListed] = useState<Known | null>(null)
   if (!progress || !scope || scope.devices.length === 0) return null
   if (progress.length === 0) {
     const images = inScope(scope.devices, view.devices).some((d) => d.images > 0)
@@ -22,7 +22,7 @@ export function DetectorNotes() {
   return (
     <>
       {notesOf(progress, view.devices).map((n) => (
-        <p key={n.text + n.failed} class={`detector ${n.idle ? 'idle' : 'muted'}`} role={n.idle ? 'status' : undefined} title={ALL_DAYS}>
+        <p key={n.of.algo_name} class={`detector ${n.idle ? 'idle' : 'muted'}`} role={n.idle ? 'status' : undefined} title={ALL_DAYS}>
           {n.idle && <Icon name="alert" />}
           <span>
             {n.text}
@@ -33,16 +33,15 @@ export function DetectorNotes() {
               </>
             )}
             {n.text && n.failed && '; '}
-            {n.failed && n.failing.length === 0 && <span title="The detector failed on each three times: spi failures says why">{n.failed}</span>}
-            {n.failed && n.failing.length > 0 && (
-              <button type="button" class="as-link" onClick={() => setListed(n.failing)}>
+            {n.failed && (
+              <button type="button" class="as-link" onClick={() => setListed(n.of)}>
                 {n.failed}
               </button>
             )}
           </span>
         </p>
       ))}
-      {listed && <Failures devices={listed} onClose={() => setListed(null)} />}
+      {listed && <Failures algorithm={listed.algo_name} only={progress.length === 1} {...failuresOf(listed, view.devices, scope.devices)} onClose={() => setListed(null)} />}
     </>
   )
 }

@@ -1,6 +1,7 @@
 // Which images the detector failed on, and why; who may write lets it try them again.
 import { useEffect, useState } from 'preact/hooks'
-import { api, ApiError, isAbort } from '../api/http'
+import { getFailures, retryFailures, type FailureSpan } from '../api/failures'
+import { ApiError, isAbort } from '../api/http'
 import type { Failure } from '../api/types'
 import { count, parseTime, wireTime } from '../lib/time'
 import { refresh } from '../state/scope'
@@ -11,12 +12,22 @@ import { Link } from './link'
 import { Busy, Empty, ErrorBox, IconButton } from './page'
 import { When } from './when'
 
-/** From before the first device until long after the last. */
-const ALWAYS = { start_datetime: '2000-01-01T00:00:00Z', end_datetime: '2100-01-01T00:00:00Z' }
+interface Props {
+  /** The detector, and whether it is the only one: it is named where it is not. */
+  algorithm: string
+  only: boolean
+  spans: readonly FailureSpan[]
+  /** False: there are more than these spans hold. */
+  whole: boolean
+  onClose: () => void
+}
+
+/** Failures that are drawn. */
+const MOST = 1000
 
 const asError = (e: unknown) => (e instanceof ApiError ? e : new Error(String(e)))
 
-export function Failures({ devices, onClose }: { devices: readonly string[]; onClose: () => void }) {
+export function Failures({ algorithm, only, spans, whole, onClose }: Props) {
   const view = useView()
   const session = useSession()
   const [failures, setFailures] = useState<Failure[] | null>(null)
@@ -27,18 +38,17 @@ export function Failures({ devices, onClose }: { devices: readonly string[]; onC
   useEffect(() => {
     const mine = new AbortController()
     setError(null)
-    api<Failure[]>('get_uid_failures', { method: 'POST', body: devices.map((device) => ({ device, ...ALWAYS })), signal: mine.signal }).then(setFailures, (e: unknown) => {
+    getFailures(algorithm, spans, mine.signal).then((all) => setFailures(all.slice(0, MOST)), (e: unknown) => {
       if (!isAbort(e)) setError(asError(e))
     })
     return () => mine.abort()
-  }, [devices.join(), tries])
+  }, [algorithm, JSON.stringify(spans), tries])
 
   /** Lets those wait again that are listed, and no others. */
   async function again() {
     setBusy(true)
     try {
-      const body = (failures ?? []).map((f) => ({ device: f.device, start_datetime: f.datetime, end_datetime: wireTime(parseTime(f.datetime) + 1) }))
-      await api('retry_uid_failures', { method: 'POST', body })
+      await retryFailures(algorithm, (failures ?? []).map((f) => ({ device: f.device, start_datetime: f.datetime, end_datetime: wireTime(parseTime(f.datetime) + 1) })))
       refresh()
       onClose()
     } catch (e) {
@@ -48,11 +58,16 @@ export function Failures({ devices, onClose }: { devices: readonly string[]; onC
   }
 
   return (
-    <Dialog title="Images that the detector failed on" class="small-dialog failures" onClose={onClose}>
+    <Dialog title={only ? 'Images that the detector failed on' : `Images that the detector ${algorithm} failed on`} class="small-dialog failures" onClose={onClose}>
       <IconButton icon="close" label="Close (Esc)" class="close" onClick={onClose} />
       {error && <ErrorBox error={error} retry={() => setTries(tries + 1)} />}
       {!failures && !error && <Busy what="Loading…" />}
-      {failures?.length === 0 && <Empty>None any more.</Empty>}
+      {failures?.length === 0 && <Empty>{whole ? 'None any more.' : 'None of the newest images.'}</Empty>}
+      {!whole && (
+        <p class="muted">
+          These are too many to be shown here. Some of the newest are; <code>spi failures</code> lists all.
+        </p>
+      )}
       {failures && failures.length > 0 && (
         <>
           <p class="muted">
@@ -60,7 +75,7 @@ export function Failures({ devices, onClose }: { devices: readonly string[]; onC
           </p>
           <ul>
             {failures.map((f) => (
-              <li key={`${f.device} ${f.datetime} ${f.algo_name}`}>
+              <li key={`${f.device} ${f.datetime}`}>
                 <Link href={formatView({ ...view, path: '/images', extra: {}, image: { device: f.device, time: parseTime(f.datetime) } })}>
                   <code>{f.device}</code> <When time={parseTime(f.datetime)} />
                 </Link>
