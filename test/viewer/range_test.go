@@ -172,3 +172,37 @@ func TestTheSpaceBarPlaysAnImageThatWasOpenedByItsAddress(t *testing.T) {
 	b.waitFor(`document.querySelector('.image-view') === null`)
 	b.quiet()
 }
+
+func TestWhatArrivesDoesNotEndALoadInFlight(t *testing.T) {
+	s := start(t)
+	c := client(t, s)
+	series(t, c, device, june, 2)
+	for _, page := range []string{"images", "devices"} {
+		b := open(t, s, desktop)
+		b.logIn("/"+page+"?from=2022-05-01&to=2022-05-02", stack.AdminName, stack.AdminPassword)
+		b.waitFor(`document.querySelector('.live.on') && document.querySelector('main .empty, .devices tbody tr')`)
+		// from now on a series is answered when the test says so
+		b.do(chromedp.Evaluate[chromedp.Void](`(() => {
+			const ask = fetch
+			window.held = []
+			window.fetch = (path, options) => path.includes('v2/series') ? new Promise((done) => held.push({ signal: options.signal, answer: () => done(ask(path, options)) })) : ask(path, options)
+		})()`))
+		b.press(`.scope-bar button`, `Last 28 days`)
+		b.waitFor(`held.length > 0`)
+		n := eval[int](b, `held.length`)
+		before := eval[string](b, `document.querySelector('.count').innerText`)
+		series(t, c, device, time.Now().UTC().Truncate(20*time.Minute).Add(-time.Duration(len(page))*time.Hour), 1)
+		b.waitFor(`document.querySelector('.count').innerText !== '` + before + `'`)
+		if got, ended := eval[int](b, `held.length`), eval[bool](b, `held.some((h) => h.signal.aborted)`); got != n || ended {
+			t.Errorf("%s: after %d requests for the series an image came, then there were %d; one was ended: %v", page, n, got, ended)
+		}
+		b.do(chromedp.Evaluate[chromedp.Void](`held.forEach((h) => h.answer())`))
+		b.waitFor(fmt.Sprintf(`held.length === %d`, 2*n))
+		b.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`held.slice(%d).forEach((h) => h.answer())`, n)))
+		b.waitFor(`document.querySelector('.panel, .morning:not(.waiting)')`)
+		if got := eval[int](b, `held.length`); got != 2*n {
+			t.Errorf("%s: the series is asked for %d times, want %d", page, got, 2*n)
+		}
+		b.quiet()
+	}
+}

@@ -6,7 +6,7 @@ import { count, zoneName } from './lib/time'
 import { HOME, pages, type Page } from './pages/registry'
 import { live } from './state/live'
 import { theme, zone } from './state/prefs'
-import { inScope, refresh, scopeError, useScope } from './state/scope'
+import { inScope, refreshNow, scopeError, useScope } from './state/scope'
 import { logOut, useSession, type Session } from './state/session'
 import { go, pageAddress, useView } from './state/view'
 import { Help, useHelpKey } from './ui/help'
@@ -99,7 +99,7 @@ function Shell({ session }: { session: Session }) {
       {resetting && <ResetPassword user={session.user} mine onClose={() => setResetting(false)} onDone={() => setResetting(false)} />}
       <main id="main" tabIndex={-1}>
         {page?.scope !== false && <ScopeBar />}
-        {told && <ErrorBox error={told} retry={refresh} />}
+        {told && <ErrorBox error={told} retry={refreshNow} />}
         <ToldAbove.Provider value={told}>
           {page && (!page.only || page.only === session.role) ? <PageView key={page.path} page={page} /> : view.path !== '/' && <NoPage />}
         </ToldAbove.Provider>

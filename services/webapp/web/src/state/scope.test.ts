@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { refresh, refreshArrived, refreshes, showAll, slowRefreshes } from './scope'
+import { followScope, refresh, refreshArrived, refreshes, refreshNow, scope, showAll, slowRefreshes } from './scope'
+import { session } from './session'
 import { parseView, view, type View } from './view'
 
 beforeEach(() => vi.useFakeTimers())
@@ -57,4 +58,27 @@ it('all images are gone to from whichever page of the range', async () => {
 it('who has gone on to another range, or to other devices, stays there', async () => {
   expect(await foundAfter('/data?from=2022-06-01&to=2022-06-03&devices=a')).toMatchObject({ range: { from: '2022-06-01', to: '2022-06-03' } })
   expect(await foundAfter('/data?from=2022-06-01&to=2022-06-02&devices=b')).toMatchObject({ range: { from: '2022-06-01', to: '2022-06-02' }, devices: ['b'] })
+})
+
+it('what arrives while the devices are being loaded has them loaded once more after that; who presses a button has them at once', async () => {
+  const asked: { signal: AbortSignal; answer: () => void }[] = []
+  vi.stubGlobal('fetch', (_: string, { signal }: { signal: AbortSignal }) => new Promise((done) => asked.push({ signal, answer: () => done(Response.json([])) })))
+  const told = () => asked.map(({ signal }) => (signal.aborted ? 'ended' : 'in flight or done'))
+  const answered = async (i: number) => {
+    asked[i]?.answer()
+    await vi.advanceTimersByTimeAsync(0)
+  }
+  session.set({ user: 'ana', role: 'admin' })
+  view.set(parseView('/images', '?from=2022-06-01&to=2022-06-02'))
+  followScope()
+  for (let i = 0; i < 5; i++) refreshArrived()
+  expect(told()).toEqual(['in flight or done'])
+  await answered(0)
+  expect(scope.value).toMatchObject({ devices: [] })
+  expect(told()).toEqual(['in flight or done', 'in flight or done'])
+  refreshNow()
+  expect(told()).toEqual(['in flight or done', 'ended', 'in flight or done'])
+  await answered(2)
+  expect(asked).toHaveLength(3)
+  session.set(null)
 })

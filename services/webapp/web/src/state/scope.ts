@@ -5,6 +5,7 @@ import { api, ApiError, isAbort } from '../api/http'
 import { getDevices } from '../api/devices'
 import { patiently } from '../api/patient'
 import type { DeviceState } from '../api/types'
+import { Loader } from '../lib/loader'
 import { pause } from '../lib/pause'
 import { Store, useStore } from '../lib/store'
 import { DAY, dayOf, parseTime } from '../lib/time'
@@ -30,6 +31,14 @@ export const slowRefreshes = new Store(0)
 /** In milliseconds. */
 const SLOW = 60_000
 let slowAt = -Infinity
+
+/** Grows when somebody presses a button for that: what is being loaded is begun anew, as it may hang. */
+export const presses = new Store(0)
+
+export function refreshNow(): void {
+  presses.set(presses.value + 1)
+  refresh()
+}
 
 export function refresh(): void {
   slowAt = Date.now()
@@ -59,49 +68,51 @@ export function useAgain(failed: boolean): number {
 }
 
 let asked = ''
-let running: AbortController | null = null
+const loader = new Loader()
 let failures = 0
 let retry = 0
 
-async function load(): Promise<void> {
+function load(): void {
   if (!session.value) {
     asked = ''
     clearTimeout(retry)
-    running?.abort()
+    loader.stop()
+    loading.set(false)
     stopFinding()
     scope.set(null)
     return
   }
   const [start, end] = rangeOf(view.value)
-  const key = `${start} ${end} ${refreshes.value} ${session.value.user}`
-  if (key === asked) return
-  asked = key
+  const what = `${start} ${end} ${session.value.user} ${presses.value}`
+  if (asked === `${what} ${refreshes.value}`) return
+  asked = `${what} ${refreshes.value}`
   clearTimeout(retry)
-  running?.abort()
-  const mine = new AbortController()
-  running = mine
-  loading.set(true)
-  try {
-    const devices = await getDevices(start, end, { signal: mine.signal })
-    scope.set({ start, end, devices, loadedAt: Date.now() / 1000 })
-    scopeError.set(null)
-    failures = 0
-  } catch (e) {
-    if (isAbort(e)) return
-    asked = ''
-    const error = e instanceof ApiError ? e : new ApiError('internal', String(e), 0)
-    scopeError.set(error)
-    // a server that is away comes back: then everything is asked for again
-    if (error.status === 0 || error.status === 429 || error.status >= 500) retry = window.setTimeout(refresh, pause(++failures, error.retryAfter))
-  } finally {
-    if (running === mine) loading.set(false)
-  }
+  loader.load(what, async (signal) => {
+    loading.set(true)
+    try {
+      const devices = await getDevices(start, end, { signal })
+      signal.throwIfAborted()
+      scope.set({ start, end, devices, loadedAt: Date.now() / 1000 })
+      scopeError.set(null)
+      failures = 0
+    } catch (e) {
+      if (isAbort(e)) return
+      asked = ''
+      const error = e instanceof ApiError ? e : new ApiError('internal', String(e), 0)
+      scopeError.set(error)
+      // a server that is away comes back: then everything is asked for again
+      clearTimeout(retry)
+      if (error.status === 0 || error.status === 429 || error.status >= 500) retry = window.setTimeout(refresh, pause(++failures, error.retryAfter))
+    } finally {
+      if (!signal.aborted) loading.set(false)
+    }
+  })
 }
 
 /** Asks for the devices again, and for nothing else: what says whether the server answers. */
 export function askScope(): void {
   asked = ''
-  void load()
+  load()
 }
 
 /** Days that a request may have. */
@@ -145,11 +156,10 @@ export function stopFinding(): void {
 const patient = (path: string, options: { signal?: AbortSignal }) => patiently(() => api<DeviceState[]>(path, options), options.signal)
 
 export function followScope(): void {
-  const again = () => void load()
-  session.follow(again)
-  view.follow(again)
-  refreshes.follow(again)
-  again()
+    session.follow(load)
+  view.follow(load)
+  refreshes.follow(load)
+  load()
 }
 
 /** The devices in scope: those chosen, or all that have images in the range. */

@@ -2,7 +2,7 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks'
 import { useStore } from '../lib/store'
 import { count, DAY, dayOf, parseTime } from '../lib/time'
-import { finding, inScope, loading, refresh, showAll, stopFinding, useScope } from '../state/scope'
+import { finding, inScope, loading, refreshNow, showAll, stopFinding, useScope } from '../state/scope'
 import { DEFAULT_DAYS, go, rangeOf, useView } from '../state/view'
 import { Icon } from './icon'
 import { Empty, IconButton } from './page'
@@ -61,7 +61,7 @@ export function ScopeBar() {
         </button>
       )}
       <DeviceChooser />
-      <IconButton icon="refresh" label="Refresh" class={busy ? 'turning' : ''} onClick={refresh} />
+      <IconButton icon="refresh" label="Refresh" class={busy ? 'turning' : ''} onClick={refreshNow} />
       {(wrong || view.misread) && (
         <p class="notice" role="status">
           {wrong || `The address names a range that cannot be read: these are the last ${DEFAULT_DAYS} days.`}

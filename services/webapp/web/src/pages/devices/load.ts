@@ -2,7 +2,9 @@
 import { useEffect, useState } from 'preact/hooks'
 import { ApiError, isAbort } from '../../api/http'
 import { getSeries, type DeviceSeries, type Variable } from '../../api/series'
-import type { Scope } from '../../state/scope'
+import { useLoader } from '../../lib/loader'
+import { useStore } from '../../lib/store'
+import { presses, type Scope } from '../../state/scope'
 import { serverTime } from './condition'
 import { LOOK_BACK, pointsOf, type AllPoints } from './insects'
 
@@ -18,28 +20,29 @@ export function usePoints(scope: Scope | null, devices: readonly string[]): { po
   const [points, setPoints] = useState<AllPoints | null>(null)
   const [error, setError] = useState<Error | null>(null)
   const [tries, setTries] = useState(0)
+  const pressed = useStore(presses)
+  const loader = useLoader()
   const names = devices.join(',')
 
   useEffect(() => {
     if (!scope) return
-    const mine = new AbortController()
     const { start, end, loadedAt } = scope
     const last = Math.min(end, Math.ceil(serverTime(scope.devices, loadedAt, loadedAt)))
     const chosen = names ? names.split(',') : []
-    Promise.all([
-      getSeries({ start, end, devices: chosen, variables: VARIABLES, width: COARSE }, mine.signal),
-      getSeries({ start: last - LOOK_BACK, end: last, devices: chosen, variables: VARIABLES, width: FINE }, mine.signal),
-    ]).then(
-      ([coarse, fine]) => {
+    loader.load(`${start} ${end} ${names} ${pressed}`, async (signal) => {
+      try {
+        const [coarse, fine] = await Promise.all([
+          getSeries({ start, end, devices: chosen, variables: VARIABLES, width: COARSE }, signal),
+          getSeries({ start: last - LOOK_BACK, end: last, devices: chosen, variables: VARIABLES, width: FINE }, signal),
+        ])
+        signal.throwIfAborted()
         setPoints({ coarse: byDevice(coarse), fine: byDevice(fine), fineFrom: last - LOOK_BACK })
         setError(null)
-      },
-      (e: unknown) => {
+      } catch (e) {
         if (!isAbort(e)) setError(e instanceof ApiError ? e : new Error(String(e)))
-      },
-    )
-    return () => mine.abort()
-  }, [scope, names, tries])
+      }
+    })
+  }, [scope, names, tries, pressed])
 
   return { points, error, retry: () => setTries(tries + 1) }
 }

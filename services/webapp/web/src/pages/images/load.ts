@@ -2,10 +2,11 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { ApiError, isAbort } from '../../api/http'
 import { getSeries, MAX_WIDTH, type DeviceSeries, type Variable } from '../../api/series'
+import { useLoader } from '../../lib/loader'
 import { pause } from '../../lib/pause'
 import { useStore } from '../../lib/store'
 import { isWhole, type Span } from '../../lib/window'
-import { refreshes } from '../../state/scope'
+import { presses, refreshes } from '../../state/scope'
 
 export const VARIABLES: readonly Variable[] = ['temperature', 'humidity', 'light', 'insects']
 
@@ -17,9 +18,15 @@ export interface Loaded {
   series: DeviceSeries[]
 }
 
+/** A part, more finely. */
+export interface Detail extends Loaded {
+  /** What it is a part of: it is stale once the whole was loaded again. */
+  of: Loaded
+}
+
 export interface SeriesState {
   base: Loaded | null
-  detail: Loaded | null
+  detail: Detail | null
   error: Error | null
   loading: boolean
   retry: () => void
@@ -27,67 +34,64 @@ export interface SeriesState {
 
 export function useSeries(range: Span, devices: readonly string[], zoom: Span | null, width: number): SeriesState {
   const [base, setBase] = useState<Loaded | null>(null)
-  const [detail, setDetail] = useState<Loaded | null>(null)
+  const [detail, setDetail] = useState<Detail | null>(null)
   const [error, setError] = useState<Error | null>(null)
   const [loading, setLoading] = useState(true)
   const [tries, setTries] = useState(0)
   const refreshed = useStore(refreshes)
+  const pressed = useStore(presses)
+  const whole = useLoader()
+  const part = useLoader()
   const known = width > 0
   const widest = useRef(0)
   const failures = useRef(0)
+  const again = useRef(0) // a timer
   widest.current = Math.max(widest.current, width)
   const names = devices.join(',')
+  const chosen = names ? names.split(',') : []
 
+  useEffect(() => () => clearTimeout(again.current), [])
+  useEffect(() => setDetail(null), [range[0], range[1], names])
   useEffect(() => {
     if (!known) return
-    const mine = new AbortController()
-    let again = 0
-    setLoading(true)
-    getSeries({ start: range[0], end: range[1], devices: names ? names.split(',') : [], variables: VARIABLES, width: widest.current }, mine.signal).then(
-      (series) => {
+    clearTimeout(again.current)
+    whole.load(`${range.join()} ${names} ${pressed}`, async (signal) => {
+      setLoading(true)
+      try {
+        const series = await getSeries({ start: range[0], end: range[1], devices: chosen, variables: VARIABLES, width: widest.current }, signal)
+        signal.throwIfAborted()
         setBase({ range, series })
-        setDetail(null)
         setError(null)
         setLoading(false)
         failures.current = 0
-      },
-      (e: unknown) => {
+      } catch (e) {
         if (isAbort(e)) return
         setError(e instanceof ApiError ? e : new Error(String(e)))
         setLoading(false)
         // a server that has many days to work out gets further with each request
-        if (e instanceof ApiError && (e.status === 503 || e.status === 429)) again = window.setTimeout(() => setTries((n) => n + 1), pause(++failures.current, e.retryAfter))
-      },
-    )
-    return () => {
-      clearTimeout(again)
-      mine.abort()
-    }
-  }, [range[0], range[1], names, known, refreshed, tries])
+        clearTimeout(again.current)
+        if (e instanceof ApiError && (e.status === 503 || e.status === 429)) again.current = window.setTimeout(() => setTries((n) => n + 1), pause(++failures.current, e.retryAfter))
+      }
+    })
+  }, [range[0], range[1], names, known, refreshed, pressed, tries])
 
   useEffect(() => {
     if (!base || !zoom || !needsDetail(base, detail, zoom)) return
-    const mine = new AbortController()
     const timer = setTimeout(() => {
       const span = around(zoom, base.range)
-      getSeries(
-        { start: Math.floor(span[0]), end: Math.ceil(span[1]), devices: names ? names.split(',') : [], variables: VARIABLES, width: Math.min(MAX_WIDTH, width * 2) },
-        mine.signal,
-      ).then(
-        (series) => {
-          setDetail({ range: span, series })
+      part.load(`${span.join()} ${names} ${width} ${pressed}`, async (signal) => {
+        try {
+          const series = await getSeries({ start: Math.floor(span[0]), end: Math.ceil(span[1]), devices: chosen, variables: VARIABLES, width: Math.min(MAX_WIDTH, width * 2) }, signal)
+          signal.throwIfAborted()
+          setDetail({ range: span, series, of: base })
           setError(null)
-        },
-        (e: unknown) => {
+        } catch (e) {
           if (!isAbort(e)) setError(e instanceof ApiError ? e : new Error(String(e)))
-        },
-      )
+        }
+      })
     }, REST)
-    return () => {
-      clearTimeout(timer)
-      mine.abort()
-    }
-  }, [base, detail, zoom?.[0], zoom?.[1], names, width, tries])
+    return () => clearTimeout(timer)
+  }, [base, detail, zoom?.[0], zoom?.[1], names, width, pressed, tries])
 
   return { base, detail, error, loading, retry: () => setTries(tries + 1) }
 }
@@ -99,9 +103,9 @@ function around([a, b]: Span, range: Span): Span {
 }
 
 /** Whether a window shows too little of what there is. */
-export function needsDetail(base: Loaded, detail: Loaded | null, zoom: Span): boolean {
+export function needsDetail(base: Loaded, detail: Detail | null, zoom: Span): boolean {
   if (isWhole(zoom, base.range) || base.series.every((s) => s.shown === s.images)) return false
-  if (!detail || zoom[0] < detail.range[0] || zoom[1] > detail.range[1]) return true
+  if (!detail || detail.of !== base || zoom[0] < detail.range[0] || zoom[1] > detail.range[1]) return true
   const fine = detail.series.every((s) => s.shown === s.images)
   return !fine && zoom[1] - zoom[0] < (detail.range[1] - detail.range[0]) / 4
 }
