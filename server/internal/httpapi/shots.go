@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"database/sql"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -28,19 +27,21 @@ func (a *api) getShots(c *gin.Context, user *store.User) error {
 		return err
 	}
 	ctx := c.Request.Context()
-	body, info, err := a.Blobs.Get(ctx, tuboids.Key(t.TuboidID, tuboids.Metadata))
+	info, err := a.Blobs.Head(ctx, tuboids.Key(t.TuboidID, tuboids.Metadata))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = body.Close() }() // it was only read
+	if info.Size > userPlotBytes { // more than any upload may hold
+		return spi.Errorf(spi.CodeInternal, "the tuboid's metadata, as it is stored, has %d bytes", info.Size)
+	}
 	done, err := a.plots.take(ctx, user.ID, min(int(info.Size)*shotBytes, userPlotBytes))
 	if err != nil {
 		return err
 	}
 	defer done()
-	text, err := io.ReadAll(io.LimitReader(body, info.Size))
+	text, err := a.readObject(ctx, info)
 	if err != nil {
-		return spi.Wrap(spi.CodeUnavailable, err, "the tuboid's metadata could not be read: try again")
+		return err
 	}
 	shots, err := tuboids.ParseShots(text, id)
 	if err != nil { // it was looked at before it was stored, if not by this server

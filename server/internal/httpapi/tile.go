@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sticky-pi/sticky-pi-server/server/internal/blob"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/tuboids"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/jpegfile"
@@ -32,12 +33,11 @@ func (a *api) getTile(c *gin.Context, user *store.User) error {
 	if err != nil {
 		return err
 	}
-	ctx := c.Request.Context()
-	body, info, err := a.Blobs.Get(ctx, tuboids.Key(t.TuboidID, tuboids.Picture))
+	ctx, key := c.Request.Context(), tuboids.Key(t.TuboidID, tuboids.Picture)
+	info, err := a.Blobs.Head(ctx, key)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = body.Close() }() // it was only read
 	etag := `"` + info.ETag + `-first"`
 	c.Header("ETag", etag)
 	c.Header("Cache-Control", "private, max-age="+tileLife)
@@ -45,7 +45,7 @@ func (a *api) getTile(c *gin.Context, user *store.User) error {
 		c.Status(http.StatusNotModified)
 		return nil
 	}
-	tile, err := a.makeTile(ctx, user.ID, body, info.Size, t.NShots)
+	tile, err := a.makeTile(ctx, user.ID, info, t.NShots)
 	if err != nil {
 		c.Writer.Header().Del("ETag")
 		c.Header("Cache-Control", "no-store")
@@ -55,24 +55,24 @@ func (a *api) getTile(c *gin.Context, user *store.User) error {
 	return nil
 }
 
-func (a *api) makeTile(ctx context.Context, user int64, picture io.Reader, size int64, shots int) ([]byte, error) {
-	if size > userPlotBytes {
+func (a *api) makeTile(ctx context.Context, user int64, picture blob.Info, shots int) ([]byte, error) {
+	if picture.Size > userPlotBytes {
 		return nil, noTile()
 	}
-	// its turn first: a file that waits must not be in the memory
+	// its turn first: a file that waits must not be in the memory, nor a connection to the object store be held for it
 	if err := a.tiles.Acquire(ctx, 1); err != nil {
 		return nil, spi.Wrap(spi.CodeUnavailable, err, "the request ended before it was the picture's turn")
 	}
 	defer a.tiles.Release(1)
 	// at once or not at all: others wait for this turn, and one whose plots fill his room must not keep them
-	done, err := a.plots.takeWithin(ctx, 0, user, int(size))
+	done, err := a.plots.takeWithin(ctx, 0, user, int(picture.Size))
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	file, err := io.ReadAll(io.LimitReader(picture, size))
+	file, err := a.readObject(ctx, picture)
 	if err != nil {
-		return nil, spi.Wrap(spi.CodeUnavailable, err, "the tuboid's picture could not be read: try again")
+		return nil, err
 	}
 	info, err := jpegfile.Check(file)
 	if err != nil {
@@ -83,6 +83,23 @@ func (a *api) makeTile(ctx context.Context, user int64, picture io.Reader, size 
 		return nil, noTile()
 	}
 	return tile, err
+}
+
+// readObject reads an object whole that was looked at before, when there is room for it. CodeUnavailable where it is another by now.
+func (a *api) readObject(ctx context.Context, looked blob.Info) ([]byte, error) {
+	body, info, err := a.Blobs.Get(ctx, looked.Key)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = body.Close() }() // it was only read
+	if info.Size != looked.Size || info.ETag != looked.ETag {
+		return nil, spi.Errorf(spi.CodeUnavailable, "the object %s was replaced just now: try again", looked.Key)
+	}
+	read, err := io.ReadAll(io.LimitReader(body, info.Size))
+	if err != nil {
+		return nil, spi.Wrap(spi.CodeUnavailable, err, "the object %s could not be read: try again", looked.Key)
+	}
+	return read, nil
 }
 
 func noTile() error {
