@@ -28,9 +28,8 @@ export default function DevicesPage() {
   const inZone = useStore(zone)
   const { points, error, retry } = usePoints(scope, view.devices)
   const now = scope ? serverTime(scope.devices, scope.loadedAt, here) : here
-  const offset = inZone === 'utc' ? 0 : -new Date(now * 1000).getTimezoneOffset() * 60
 
-  const all = useMemo(() => (scope ? rowsOf(scope, view.devices, points, now, offset) : []), [scope, view.devices.join(), points, now, offset])
+  const all = useMemo(() => (scope ? rowsOf(scope, view.devices, points, now, inZone) : []), [scope, view.devices.join(), points, now, inZone])
   const over = scope !== null && scope.end < now
   const kinds = kindsOf(over)
   const show = kinds.find((k) => k === view.extra['show']) ?? null
@@ -78,13 +77,13 @@ export default function DevicesPage() {
               onInput={(e) => setExtra({ find: e.currentTarget.value || null })}
             />
             {!asMap && <SortBy order={order} />}
-            {!asMap && <SaveNights rows={rows} scope={scope} now={now} offset={offset} />}
+            {!asMap && <SaveNights rows={rows} scope={scope} now={now} inZone={inZone} />}
             {!asMap && <SaveCaught rows={rows} name={`caught.${dayOf(scope.start)}.${dayOf(scope.end - 1)}.csv`} ready={points !== null} />}
           </div>
           {rows.length === 0 && <Empty>No such device.</Empty>}
           {rows.length > 0 && asMap && <DeviceMap rows={rows} kinds={kinds} />}
           {rows.length > 0 && !asMap && <DeviceTable rows={rows} scope={scope} now={now} order={order} onSort={(by) => setExtra({ sort: formatOrder(turned(order, by, FALLS.has(by))) })} />}
-          {nightly && <NightsView key={nightly.state.device} row={nightly} scope={scope} now={now} offset={offset} />}
+          {nightly && <NightsView key={nightly.state.device} row={nightly} scope={scope} now={now} inZone={inZone} />}
         </>
       )}
     </>

@@ -1,7 +1,7 @@
 // The last night that is over, where a trap stands.
 import { getTimes } from 'suncalc'
 import type { Position } from '../../lib/position'
-import { DAY, dayOf, parseTime } from '../../lib/time'
+import { DAY, dayOf, parseTime, showTime, typedTime, type Zone } from '../../lib/time'
 import type { Span } from '../../lib/window'
 
 export interface Night {
@@ -18,16 +18,25 @@ const LONGEST = DAY
 const USUAL = 12 * 3600
 const USUAL_END = 6 * 3600
 
-/**
- * The last night that was over at a time, in seconds. `offset` is that of the zone which is shown, in seconds: it stands for
- * the trap's where its position is not known.
- */
-export function nightBefore(at: number, position: Position | null, offset: number): Night {
-  const ahead = position === null ? offset : (position.lng / 360) * DAY // of the sun's mean time
-  const span = position && fromSunset(at, position)
-  const [start, end] = span ?? usual(at, ahead)
+/** The last night that was over at a time, in seconds. `zone` is the one that is shown: it stands for the trap's where its position
+ * is not known. */
+export function nightBefore(at: number, position: Position | null, zone: Zone): Night {
+  if (position === null) return byClock(at, zone)
+  const ahead = (position.lng / 360) * DAY // of the sun's mean time
+  const span = fromSunset(at, position)
+  const [start, end] = span ?? byMeanTime(at, ahead)
   // the evening is the day at the middle of the night, half a day earlier
   return { span: [start, end], bySun: span !== null, evening: dayOf((start + end) / 2 + ahead - DAY / 2) }
+}
+
+const dayBefore = (day: string) => dayOf(parseTime(day) - DAY)
+
+/** By the zone's clock as it was on that day: where it is changed in the night, the night has 11 hours or 13. */
+function byClock(at: number, zone: Zone): Night {
+  const today = showTime(at, zone).slice(0, 10)
+  const morning = typedTime(`${today}T06:00`, zone) <= at ? today : dayBefore(today)
+  const evening = dayBefore(morning)
+  return { span: [typedTime(`${evening}T18:00`, zone), typedTime(`${morning}T06:00`, zone)], bySun: false, evening }
 }
 
 function fromSunset(at: number, { lat, lng }: Position): Span | null {
@@ -42,7 +51,7 @@ function fromSunset(at: number, { lat, lng }: Position): Span | null {
   return Number.isFinite(start) && Number.isFinite(end) && end - start < LONGEST ? [start, end] : null
 }
 
-function usual(at: number, ahead: number): Span {
+function byMeanTime(at: number, ahead: number): Span {
   const local = at + ahead
   let morning = Math.floor(local / DAY) * DAY + USUAL_END
   if (morning > local) morning -= DAY

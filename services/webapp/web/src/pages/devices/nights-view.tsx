@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { ApiError, isAbort } from '../../api/http'
 import { save } from '../../lib/save'
 import { useStore } from '../../lib/store'
-import { count, dayOf, showTime, zoneName } from '../../lib/time'
+import { count, dayOf, showTime, zoneName, type Zone } from '../../lib/time'
 import { zone } from '../../state/prefs'
 import type { Scope } from '../../state/scope'
 import { setExtra, useView } from '../../state/view'
@@ -21,15 +21,15 @@ import { METHOD, reckoning, showTemperatures, signed, whyUnknown } from './words
 interface Props {
   scope: Scope
   now: number // the server's, in seconds
-  offset: number // the zone's
+  inZone: Zone
 }
 
 const asError = (e: unknown) => (e instanceof ApiError ? e : new Error(String(e)))
 
 /** The nights of a device that are over and lie in the range, as far as it has images. */
-function nightsOf({ state, position }: Row, { scope, now, offset }: Props) {
+function nightsOf({ state, position }: Row, { scope, now, inZone }: Props) {
   const days = daysWith(state.images_per_day, scope.start)
-  return days ? nightsIn([days[0], Math.min(days[1], scope.end, now)], position, offset) : []
+  return days ? nightsIn([days[0], Math.min(days[1], scope.end, now)], position, inZone) : []
 }
 
 const fileName = (what: string, scope: Scope) => `${what}.${dayOf(scope.start)}.${dayOf(scope.end - 1)}.csv`
@@ -43,7 +43,7 @@ export function NightsView(props: Props & { row: Row }) {
   const [tries, setTries] = useState(0)
   const close = () => setExtra({ nights: null }, { replace: false })
   // as they are when this is opened, or another range chosen
-  const nights = useMemo(() => nightsOf(row, props), [scope.start, scope.end])
+  const nights = useMemo(() => nightsOf(row, props), [scope.start, scope.end, row.position === null && props.inZone])
 
   useEffect(() => {
     const mine = new AbortController()

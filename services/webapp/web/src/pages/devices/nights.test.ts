@@ -1,7 +1,9 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { DeviceSeries, SeriesRequest } from '../../api/series'
-import { DAY, parseTime } from '../../lib/time'
+import { DAY, parseTime, wireTime } from '../../lib/time'
 import { daysWith, loadNights, nightLines, nightsIn, sumOf, trimmed, type NightCatch } from './nights'
+
+afterEach(() => vi.unstubAllEnvs())
 
 const at = (text: string) => parseTime(text)
 const june: [number, number] = [at('2022-06-01'), at('2022-07-01')]
@@ -9,16 +11,26 @@ const place = { lat: 51.478, lng: 0, exchanged: false }
 
 describe('the nights of a range', () => {
   it('are those that begin and end in it, one after the other', () => {
-    const nights = nightsIn(june, place, 0)
+    const nights = nightsIn(june, place, 'utc')
     expect(nights.map((n) => n.evening)).toEqual(Array.from({ length: 29 }, (_, i) => `2022-06-${String(i + 1).padStart(2, '0')}`))
     expect(nights.every((n, i) => n.bySun && (i === 0 || n.span[0] > (nights[i - 1]?.span[1] ?? 0)))).toBe(true)
   })
   it('go by the clock where the sun does not set, and where it is not known where the trap is', () => {
-    expect(nightsIn(june, { lat: 78, lng: 15, exchanged: false }, 0)).toHaveLength(29)
-    expect(nightsIn(june, null, 7200).every((n) => !n.bySun)).toBe(true)
+    expect(nightsIn(june, { lat: 78, lng: 15, exchanged: false }, 'utc')).toHaveLength(29)
+    expect(nightsIn(june, null, 'local').every((n) => !n.bySun)).toBe(true)
+  })
+  it('are from 18 to 6 o’clock of the day, before and after a change of the clock', () => {
+    vi.stubEnv('TZ', 'Europe/Zurich')
+    const nights = nightsIn([at('2026-10-23'), at('2026-10-28')], null, 'local')
+    expect(nights.map((n) => [n.evening, ...n.span.map(wireTime)])).toEqual([
+      ['2026-10-23', '2026-10-23T16:00:00Z', '2026-10-24T04:00:00Z'],
+      ['2026-10-24', '2026-10-24T16:00:00Z', '2026-10-25T05:00:00Z'], // 13 hours
+      ['2026-10-25', '2026-10-25T17:00:00Z', '2026-10-26T05:00:00Z'],
+      ['2026-10-26', '2026-10-26T17:00:00Z', '2026-10-27T05:00:00Z'],
+    ])
   })
   it('pass through spring and autumn in the far north without an end or a gap of more than two days', () => {
-    const nights = nightsIn([at('2022-01-01'), at('2023-01-01')], { lat: 69.6, lng: 18.9, exchanged: false }, 0)
+    const nights = nightsIn([at('2022-01-01'), at('2023-01-01')], { lat: 69.6, lng: 18.9, exchanged: false }, 'utc')
     expect(nights.length).toBeGreaterThan(355)
     expect(nights.every((n, i) => i === 0 || n.span[0] - (nights[i - 1]?.span[1] ?? 0) < 2 * DAY)).toBe(true)
   })
@@ -47,7 +59,7 @@ function server(every: number) {
 async function load(every: number): Promise<{ found: NightCatch[]; asked: SeriesRequest[] }> {
   const { asked, ask } = server(every)
   const found: NightCatch[] = []
-  await loadNights('a', nightsIn(june, null, 0), new AbortController().signal, (some) => found.push(...some), ask)
+  await loadNights('a', nightsIn(june, null, 'utc'), new AbortController().signal, (some) => found.push(...some), ask)
   return { found, asked }
 }
 
@@ -63,7 +75,7 @@ describe('what was caught', () => {
   it('is asked for in halves where it would be thinned out', async () => {
     const { found, asked } = await load(300)
     expect(asked).toHaveLength(5) // 29 nights, 14, and 15, which are still too many, in halves
-    expect(found.map((n) => n.night.evening)).toEqual(nightsIn(june, null, 0).map((n) => n.evening))
+    expect(found.map((n) => n.night.evening)).toEqual(nightsIn(june, null, 'utc').map((n) => n.evening))
     expect(found.every((n) => n.images === 145 && typeof n.caught !== 'string' && n.caught.caught === 144)).toBe(true)
   })
 })

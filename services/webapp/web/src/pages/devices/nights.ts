@@ -1,7 +1,7 @@
 // What a trap caught in each night of the range, by the reckoning of its last night.
 import { patiently } from '../../api/patient'
 import { getSeries, MAX_WIDTH, type SeriesRequest, type DeviceSeries } from '../../api/series'
-import { count, DAY, wireTime } from '../../lib/time'
+import { count, DAY, wireTime, type Zone } from '../../lib/time'
 import type { Position } from '../../lib/position'
 import type { Span } from '../../lib/window'
 import { caughtIn, NO_POINTS, pointsOf, temperaturesOf, within, type Catch, type Points, type Unknown } from './insects'
@@ -20,10 +20,10 @@ export interface NightCatch {
 /** Nights that are asked for at a time: with an image every twenty minutes, they are given whole. */
 const AT_ONCE = 50
 
-/** The nights that begin and end in a span of time, the first one first; `offset` as in nightBefore. */
-export function nightsIn([start, end]: Span, position: Position | null, offset: number): Night[] {
+/** The nights that begin and end in a span of time, the first one first; `zone` as in nightBefore. */
+export function nightsIn([start, end]: Span, position: Position | null, zone: Zone): Night[] {
   const nights: Night[] = []
-  for (let night = nightBefore(end, position, offset); night.span[0] >= start; night = nightBefore(night.span[0], position, offset)) nights.push(night)
+  for (let night = nightBefore(end, position, zone); night.span[0] >= start; night = nightBefore(night.span[0], position, zone)) nights.push(night)
   return nights.reverse()
 }
 

@@ -2,7 +2,7 @@
 import type { DeviceState } from '../../api/types'
 import { sorted, type Order, type Sortable } from '../../lib/order'
 import { positionOf, type Position } from '../../lib/position'
-import { parseTime } from '../../lib/time'
+import { parseTime, type Zone } from '../../lib/time'
 import type { Span } from '../../lib/window'
 import type { Scope } from '../../state/scope'
 import { conditionOf, gapsOf, KINDS, type Condition, type Gaps } from './condition'
@@ -51,8 +51,8 @@ export const FALLS = new Set(['last', 'images', 'gaps', 'delay', 'temperature', 
 /** What was caught, where that is known. */
 export const known = (c: Row['caught']): Catch | null => (typeof c === 'string' ? null : c)
 
-/** `now` is the server's time; `offset` is the zone's, in seconds. */
-export function rowsOf(scope: Scope, chosen: readonly string[], points: AllPoints | null, now: number, offset: number): Row[] {
+/** `now` is the server's time; `zone` is the one that is shown. */
+export function rowsOf(scope: Scope, chosen: readonly string[], points: AllPoints | null, now: number, zone: Zone): Row[] {
   const names = new Set(chosen.map((d) => d.toLowerCase()))
   const over = scope.end < now
   return scope.devices
@@ -60,7 +60,7 @@ export function rowsOf(scope: Scope, chosen: readonly string[], points: AllPoint
     .map((state) => {
       const at = positionOf(state.lat, state.lng)
       const position = typeof at === 'string' ? null : at
-      const night = nightBefore(Math.min(now, scope.end), position, offset)
+      const night = nightBefore(Math.min(now, scope.end), position, zone)
       const newest = parseTime(state.last_datetime)
       const condition = conditionOf(state, scope.end, now)
       const inside = newest >= scope.start && newest < scope.end

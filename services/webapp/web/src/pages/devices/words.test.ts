@@ -22,7 +22,7 @@ const rows = (all: Record<string, Points>): Row[] =>
     [],
     { coarse: new Map(), fine: new Map(Object.entries(all)), fineFrom: now - 2 * 86400 },
     now,
-    0,
+    'utc',
   )
 
 describe('what is said of catches', () => {
@@ -53,7 +53,7 @@ it('a spreadsheet has a line for each device', () => {
 describe('a row of a range that is over', () => {
   const scope = { start: parseTime('2022-06-01'), end: parseTime('2022-06-09'), loadedAt: now, devices: [state('a')] }
   const coarse = new Map([['a', { time: [scope.start + 60, scope.end - 4000], insects: [1, 4], temperature: [3, 14] }]])
-  const [row] = rowsOf(scope, [], { coarse, fine: new Map(), fineFrom: scope.end - 3600 }, now, 0)
+  const [row] = rowsOf(scope, [], { coarse, fine: new Map(), fineFrom: scope.end - 3600 }, now, 'utc')
   it('tells of the range, and of nothing that came later', () => {
     expect(row).toMatchObject({ last: scope.end - 4000, current: false, temperatures: [3, 14], fill: { insects: 4, total: { caught: 3 } }, condition: { kind: 'past' } })
   })
