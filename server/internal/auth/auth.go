@@ -193,7 +193,7 @@ func (a *Authenticator) verify(ctx context.Context, user store.User, known bool,
 	}
 	right, current, err := checkPassword(user.PasswordHash, password)
 	if err == nil && right && known && !current {
-		user, err = a.upgrade(ctx, user, password)
+		user, right, err = a.upgrade(ctx, user, password)
 	}
 	a.hashed()
 	switch {
@@ -214,24 +214,33 @@ func (a *Authenticator) remembers(pair [sha256.Size]byte) bool {
 	return ok && a.now().Before(until)
 }
 
-// upgrade replaces an old hash by one of today's kind.
-func (a *Authenticator) upgrade(ctx context.Context, user store.User, password string) (store.User, error) {
+// upgrade replaces an old hash, of that password, by one of today's kind. right is false where the password does not count
+// any more.
+func (a *Authenticator) upgrade(ctx context.Context, user store.User, password string) (_ store.User, right bool, err error) {
 	hash, err := newHash(password)
 	if err != nil {
-		return user, err
+		return user, false, err
 	}
 	swapped, err := a.accounts.SwapPasswordHash(ctx, user.ID, user.PasswordHash, hash)
 	if err != nil {
 		// The log-in itself is right; the next one tries again.
 		a.log.WarnContext(ctx, "an old password hash could not be replaced", "user", user.Username, "error", err)
-		return user, nil
+		return user, true, nil
 	}
-	if !swapped {
-		// Another log-in was faster, or the password was reset meanwhile: what counts is what is there now.
-		return a.accounts.UserByID(ctx, user.ID)
+	if swapped {
+		user.PasswordHash = hash
+		return user, true, nil
 	}
-	user.PasswordHash = hash
-	return user, nil
+	// Another log-in was faster, or the password was reset or the account deleted meanwhile: what counts is what is there now.
+	now, err := a.accounts.UserByID(ctx, user.ID)
+	if err != nil {
+		if spi.CodeOf(err) == spi.CodeNotFound {
+			err = nil
+		}
+		return user, false, err
+	}
+	right, _, err = checkPassword(now.PasswordHash, password)
+	return now, right, err
 }
 
 // HashPassword gives the hash to store for a password.

@@ -328,6 +328,52 @@ func TestAnOldHashIsReplacedOnceByABurstOfLogIns(t *testing.T) {
 	}
 }
 
+// overtaken has something happen to the account while a log-in is about to replace its old hash.
+type overtaken struct {
+	*sqlstore.Store
+	by func(ctx context.Context, id int64) error
+}
+
+func (o *overtaken) SwapPasswordHash(ctx context.Context, id int64, old, hash string) (bool, error) {
+	if err := o.by(ctx, id); err != nil {
+		return false, err
+	}
+	return o.Store.SwapPasswordHash(ctx, id, old, hash)
+}
+
+func TestALogInWithAnOldHashIsRefusedWhenTheAccountChangesMeanwhile(t *testing.T) {
+	for name, change := range map[string]func(ctx context.Context, db *sqlstore.Store, id int64, newHash string) error{
+		"a reset": func(ctx context.Context, db *sqlstore.Store, id int64, newHash string) error {
+			return db.SetPasswordHash(ctx, id, newHash)
+		},
+		"a deletion": func(ctx context.Context, db *sqlstore.Store, id int64, _ string) error {
+			_, err := db.DeleteUsers(ctx, func(u *store.User) bool { return u.ID == id }, 0)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := &overtaken{Store: open(t)}
+			a, err := auth.New(db, "key", quiet, time.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			newHash, err := a.HashPassword(t.Context(), "new password")
+			if err != nil {
+				t.Fatal(err)
+			}
+			db.by = func(ctx context.Context, id int64) error { return change(ctx, db.Store, id, newHash) }
+			if _, err := db.AddUsers(t.Context(), []store.User{{Username: "admin", PasswordHash: newHash, IsAdmin: true, CanWrite: true}}); err != nil {
+				t.Fatal(err)
+			}
+			addHash(t, db.Store, "ana", oldHash)
+			for range 2 { // at first, and from what is remembered
+				_, err := a.Password(t.Context(), "ana", "old stack password", "192.0.2.1")
+				wantCode(t, err, spi.CodeUnauthorized)
+			}
+		})
+	}
+}
+
 func TestADamagedHashIsAFaultOfTheServers(t *testing.T) {
 	a, db, _ := setUp(t)
 	for i, hash := range []string{
