@@ -227,7 +227,7 @@ func (w *walker) frame(marker byte) error {
 		return invalid("the JPEG has %d components; only 1 (grey) and 3 (colour) are taken", n)
 	case width == 0 || height == 0:
 		return invalid("the JPEG's header says %d x %d pixels", width, height)
-	case width*height > w.maxPixels:
+	case int64(width)*int64(height) > int64(w.maxPixels): // more than an int of 32 bits holds
 		return invalid("the JPEG has %d x %d pixels; at most %d megapixels are taken", width, height, w.maxPixels/1_000_000)
 	}
 	w.info.Width, w.info.Height, w.info.Components, w.info.Progressive = width, height, n, marker == sof2
