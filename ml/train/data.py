@@ -95,7 +95,7 @@ def halve(image):
     return cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
 
 
-DARKEST, MOST_CONTRAST = 0.3, 2.0  # as in ml/internal/detect/builtin/halve.go
+DARKEST, MOST_CONTRAST = 0.3, 2.5  # as in ml/internal/detect/builtin/halve.go
 
 
 def show(half):

@@ -41,7 +41,7 @@ func halve(photograph image.Image) (*halved, error) {
 // darkest and mostContrast decide about hazy photographs: see show.
 const (
 	darkest      = 0.3
-	mostContrast = 2
+	mostContrast = 2.5
 )
 
 // show chooses what the network sees: 0 to 1, and more contrast where a photograph is hazy. An insect on a back-lit card is

@@ -169,7 +169,7 @@ func TestHazyPhotographsAreShownWithMoreContrast(t *testing.T) {
 		"clear: as it is":                {40, 40},
 		"on the bound: as it is":         {60, 60},
 		"hazy: down to 0.3 of the card":  {110, 60},
-		"very hazy: twice the contrast":  {150, 100},
+		"very hazy: 2.5 times as much":   {150, 75},
 		"nothing on the card: no matter": {200, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
