@@ -152,6 +152,7 @@ func (a *api) resetPassword(c *gin.Context, by *store.User) error {
 	}
 	ctx := c.Request.Context()
 	users := make([]store.User, len(resets))
+	seen := make(map[int64]bool, len(resets))
 	admin := auth.RoleOf(by) == auth.Admin
 	for i, r := range resets {
 		users[i], err = a.Store.UserByName(ctx, r.username)
@@ -162,7 +163,10 @@ func (a *api) resetPassword(c *gin.Context, by *store.User) error {
 			return spi.Errorf(spi.CodeForbidden, "element %d: only an admin may reset another user's password", i)
 		case err != nil:
 			return spi.Errorf(spi.CodeNotFound, "element %d: there is no user %q", i, r.username)
+		case seen[users[i].ID]: // a list is long, and each of its passwords takes a hash
+			return spi.Errorf(spi.CodeInvalid, "element %d: the user %q is named twice", i, users[i].Username)
 		}
+		seen[users[i].ID] = true
 	}
 	for i, r := range resets {
 		if users[i].PasswordHash, err = a.Auth.HashPassword(ctx, r.password); err != nil {
