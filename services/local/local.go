@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -54,6 +55,9 @@ const (
 	objectsDir   = "s3"
 	modelsDir    = "uid"
 )
+
+// private is the mode of the database's files.
+const private = 0o600
 
 // The detector leaves the machine to its user: an image at a time, and not long at the end. It looks for work more often than
 // in production, where many would ask.
@@ -123,7 +127,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	// It holds the passwords' hashes; what SQLite puts beside it gets its mode.
 	if err := makePrivate(cfg.SQLite); err != nil {
-		return fmt.Errorf("--data: the database cannot be made (%w): choose a folder that you may write to", err)
+		return fmt.Errorf("--data: the database cannot be made for its owner alone (%w): choose a folder of your own", err)
 	}
 	api, err := server.New(ctx, cfg, o.Log)
 	if err != nil {
@@ -152,13 +156,29 @@ func Run(ctx context.Context, o Options) (err error) {
 	}, secrets)
 }
 
-// makePrivate makes an empty file for its owner alone, where there is none.
+// makePrivate makes an empty file where there is none, and keeps others from the database that is there: older programs made it
+// for everybody to read, and what SQLite left beside it at a crash.
 func makePrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // in the data folder
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, private) //nolint:gosec // in the data folder
 	if err != nil {
 		return err
 	}
-	return f.Close()
+	if err := f.Close(); err != nil {
+		return err
+	}
+	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+		info, err := os.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil && info.Mode().Perm()&^private != 0 {
+			err = os.Chmod(name, private)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // run serves all. S3 outlives the API, whose last uploads need it, and the API outlives the worker, which gives back what it

@@ -32,18 +32,43 @@ func TestTheDatabaseIsForItsOwnerAlone(t *testing.T) {
 	if err := os.Chmod(data, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	if err := Run(ctx, Options{Port: port, Bind: "127.0.0.1", Data: data, Out: stopper(stop), Log: slog.New(slog.DiscardHandler)}); err != nil {
+	pattern := filepath.Join(data, databaseFile+"*")
+	for _, start := range []string{"the first start", "a start on files that an older program made for everybody"} {
+		ctx, stop := context.WithCancel(t.Context())
+		if err := Run(ctx, Options{Port: port, Bind: "127.0.0.1", Data: data, Out: stopper(stop), Log: slog.New(slog.DiscardHandler)}); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%v, %v", files, err)
+		}
+		for _, file := range files {
+			if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %s has the mode %v, %v", start, file, info.Mode(), err)
+			}
+			if err := os.Chmod(file, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestWhatSQLiteLeftBesideTheDatabaseIsForItsOwnerAloneToo(t *testing.T) {
+	database := filepath.Join(t.TempDir(), databaseFile)
+	files := []string{database, database + "-wal", database + "-shm"}
+	for _, file := range files {
+		if err := os.WriteFile(file, []byte("kept"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := makePrivate(database); err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join(data, databaseFile+"*"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%v, %v", files, err)
-	}
 	for _, file := range files {
-		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s has the mode %v, %v", file, info.Mode(), err)
+		info, err := os.Stat(file)
+		if content, readErr := os.ReadFile(file); err != nil || info.Mode().Perm() != 0o600 || string(content) != "kept" {
+			t.Errorf("%s has the mode %v, %v, and holds %q, %v", file, info.Mode(), err, content, readErr)
 		}
 	}
 }
