@@ -37,7 +37,7 @@ var scenes = []struct {
 	}},
 	{"image", "/images?{range}&image={image}", pictureShown, nil},
 	{"image-full", "/images?{range}&image={image}", pictureShown, func(b *tab) {
-		b.do(chromedp.Click(`button[aria-label="Full resolution"]`))
+		b.do(chromedp.KeyEvent("1"))
 		b.waitFor(`document.querySelectorAll('.moved img').length === 2 && document.querySelector('.stage-note') === null`)
 	}},
 	{"devices", "/devices", `document.querySelector('.devices tbody tr') && document.querySelector('.morning li')`, nil},

@@ -199,6 +199,49 @@ func TestContoursStandWhereTheDetectorPutThem(t *testing.T) {
 
 func blue(c color.RGBA) bool { return c.B > 150 && c.R < 110 && c.G < 110 }
 
+func TestAPhotographIsZoomedToItsPixelsAndNotFarBeyond(t *testing.T) {
+	s := start(t)
+	fillReal(t, s)
+	for _, size := range []viewport{phone, desktop} {
+		b := open(t, s, size)
+		b.logIn("/images?"+realRange+"&image="+realImage, stack.AdminName, stack.AdminPassword)
+		b.waitFor(pictureShown)
+		const width = `document.querySelector('.moved').getBoundingClientRect().width`
+		const zoom = `document.querySelector('.image-zoom output').innerText`
+		const whole = `Math.abs(` + width + ` - document.querySelector('.frame').clientWidth) < 0.5`
+		shows := func(percent int) {
+			t.Helper()
+			b.waitFor(fmt.Sprintf(`%s === '%d\u00a0%%' && Math.abs(%s - %d) < 2`, zoom, percent, width, 2592*percent/100))
+		}
+		b.waitFor(whole + ` && parseInt(` + zoom + `) === Math.round(100 * ` + width + ` / 2592)`)
+		b.do(chromedp.KeyEvent("1"))
+		shows(100)
+		b.waitFor(`document.querySelector('.image-zoom [aria-pressed=true]') !== null`)
+		b.do(chromedp.KeyEvent("+"))
+		shows(150)
+		b.look("zoom-150")
+		b.do(chromedp.Evaluate[chromedp.Void](`(() => {
+			const frame = document.querySelector('.frame'), r = frame.getBoundingClientRect()
+			for (let i = 0; i < 20; i++) setTimeout(() => frame.dispatchEvent(new WheelEvent('wheel', { deltaY: -300, clientX: r.x + r.width / 3, clientY: r.y + r.height / 3, cancelable: true })), 20 * i)
+		})()`))
+		shows(800)
+		b.look("zoom-800")
+		b.do(chromedp.KeyEvent("-"))
+		b.waitFor(zoom + ` === '533\u00a0%'`)
+		b.press(`.image-zoom button`, "Zoom in")
+		shows(800) // the button is off now, and the keys still work
+		b.do(chromedp.KeyEvent("0"))
+		b.waitFor(whole)
+		b.press(`.image-zoom button`, "1:1")
+		shows(100)
+		b.press(`.image-zoom button`, "Whole image")
+		b.waitFor(whole)
+		b.do(chromedp.KeyEvent(kb.ArrowLeft))
+		b.waitFor(`!location.search.includes('` + realImage + `')`)
+		b.quiet()
+	}
+}
+
 func TestADragZoomsAndTheAddressGivesTheSameView(t *testing.T) {
 	s := start(t)
 	series(t, client(t, s), device, june, 20)

@@ -25,6 +25,8 @@ const groups: readonly [string, readonly (readonly [string, string])[]][] = [
       ['Space', 'play them'],
       ['c', 'outlines on and off'],
       ['Wheel, two fingers, drag', 'zoom and move'],
+      ['+ −', 'closer, further away'],
+      ['1, 0', 'pixel by pixel, the whole image'],
       ['Esc', 'close'],
     ],
   ],

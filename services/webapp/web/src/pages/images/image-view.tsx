@@ -15,10 +15,12 @@ import { go, imageName, type ImageRef } from '../../state/view'
 import { Icon, type IconName } from '../../ui/icon'
 import { ErrorBox, IconButton } from '../../ui/page'
 import { fetchThumbnails, Sequence } from './sequence'
-import { Stage } from './stage'
+import { Stage, type Wish, type Zoom } from './stage'
 
 /** The time from picture to picture while playing, in milliseconds. */
 const PACE = 500
+/** How much closer one looks with each step of the zoom. */
+const STEP = 1.5
 
 interface State {
   image: Image | null
@@ -87,7 +89,8 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
   const dialog = useRef<HTMLDialogElement>(null)
   const [playing, setPlaying] = useState(false)
   const [full, setFull] = useState<{ name: string; url: string } | null>(null)
-  const [zoom, setZoom] = useState({ k: 1, at: 0 })
+  const [wish, setWish] = useState<Wish | null>(null)
+  const [zoom, setZoom] = useState<Zoom | null>(null)
   const drawn = useStore(contours)
   const { image, before, after, ahead, error, missing } = useNeighbours(ref, range)
   const { found, known } = useFound(image)
@@ -107,6 +110,12 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
       if (back instanceof HTMLElement) back.focus()
     }
   }, [])
+
+  // a button that is off once it was pressed takes the keys with it
+  useEffect(() => {
+    const at = document.activeElement
+    if (at === document.body || at?.matches(':disabled')) dialog.current?.focus()
+  })
 
   const close = () => go({ image: null })
   const step = (to: Image | null) => {
@@ -167,6 +176,19 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
         if (inButton) return // it presses the button
         setPlaying(!playing)
         break
+      case '+':
+      case '=':
+        setWish({ to: STEP })
+        break
+      case '-':
+        setWish({ to: 1 / STEP })
+        break
+      case '0':
+        setWish({ to: 'whole' })
+        break
+      case '1':
+        setWish({ to: 'pixels' })
+        break
       case 'c':
         contours.set(drawn === 'on' ? 'off' : 'on')
         break
@@ -208,7 +230,8 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
             outlines={drawn === 'on' && found && image ? found.outlines : null}
             label={`Photograph of the card of device ${ref.device}`}
             onCloser={loadFull}
-            zoom={zoom}
+            wish={wish}
+            onZoom={setZoom}
           />
         ) : (
           <div class="stage" />
@@ -220,8 +243,7 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
         <IconButton icon={playing ? 'pause' : 'play'} label={playing ? 'Pause (space)' : 'Play (space)'} pressed={playing} disabled={missing} onClick={() => setPlaying(!playing)} />
         <IconButton icon="right" label="Next image (right arrow)" disabled={!after} onClick={() => step(after)} />
         <IconButton icon="outline" label="Contours (c)" pressed={drawn === 'on'} disabled={missing} onClick={() => contours.set(drawn === 'on' ? 'off' : 'on')} />
-        <IconButton icon="zoomIn" label="Full resolution" pressed={fullUrl !== null} disabled={missing} onClick={() => { loadFull(); setZoom({ k: 3, at: zoom.at + 1 }) }} />
-        <IconButton icon="fit" label="Whole image" disabled={missing} onClick={() => setZoom({ k: 1, at: zoom.at + 1 })} />
+        <ZoomButtons zoom={zoom} disabled={missing} onWish={setWish} />
         <CopyButton what="link to this view" text={location.href} icon="link" />
         {original?.name === name ? (
           <>
@@ -246,6 +268,23 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
       </div>
       {image && <Metadata image={image} found={found} known={known} />}
     </dialog>
+  )
+}
+
+function ZoomButtons({ zoom, disabled, onWish }: { zoom: Zoom | null; disabled: boolean; onWish: (wish: Wish) => void }) {
+  const off = disabled || !zoom
+  return (
+    <span class="image-zoom" role="group" aria-label="Zoom">
+      <IconButton icon="zoomOut" label="Zoom out (−)" disabled={off || zoom.whole} onClick={() => onWish({ to: 1 / STEP })} />
+      <output class="number" aria-label="Zoom" title="100 %: a pixel of the screen for each of the photograph. Above that it is only enlarged.">
+        {zoom ? `${Math.round(zoom.scale * 100)}\u00a0%` : '–'}
+      </output>
+      <IconButton icon="zoomIn" label="Zoom in (+)" disabled={off || zoom.most} onClick={() => onWish({ to: STEP })} />
+      <button type="button" class="icon-button" aria-pressed={zoom?.pixels ?? false} disabled={off} title="1:1, a pixel of the screen for each of the photograph (1)" onClick={() => onWish({ to: 'pixels' })}>
+        1:1
+      </button>
+      <IconButton icon="fit" label="Whole image (0)" disabled={off || zoom.whole} onClick={() => onWish({ to: 'whole' })} />
+    </span>
   )
 }
 

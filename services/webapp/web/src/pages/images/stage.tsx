@@ -11,7 +11,8 @@ export interface Place {
 }
 
 const WHOLE: Place = { k: 1, x: 0, y: 0 }
-const LARGEST = 40
+/** Pixels of the screen for each of the photograph's, across, at most: more shows nothing more. */
+const ENLARGED = 8
 /** Width of the outlines on the screen, in pixels, however close one looks. */
 const STROKE = 1.6
 
@@ -25,7 +26,23 @@ interface Props {
   label: string
   /** Called when one looks closer than the thumbnail allows. */
   onCloser: () => void
-  zoom: { k: number; at: number } // a new `at` sets the zoom to k
+  /** What the zoom should become; null: what it is. */
+  wish: Wish | null
+  onZoom: (zoom: Zoom) => void
+}
+
+/** The whole picture, a pixel of the screen for each of the photograph's, or so many times what it is; each object is obeyed once. */
+export interface Wish {
+  to: 'whole' | 'pixels' | number
+}
+
+export interface Zoom {
+  /** Pixels of the screen for each of the photograph's, across. */
+  scale: number
+  /** The whole picture is shown; it cannot be enlarged further; `scale` is 1. */
+  whole: boolean
+  most: boolean
+  pixels: boolean
 }
 
 export function Stage(p: Props) {
@@ -49,9 +66,13 @@ export function Stage(p: Props) {
     return () => watch.disconnect()
   }, [p.width, p.height])
 
+  /** The k at which a pixel of the photograph is one of the screen; below 1 where the whole picture is enlarged. */
+  const pixels = () => p.width / Math.max(1, latest.current.size.w * devicePixelRatio)
+  const bounded = (k: number) => Math.max(1, Math.min(ENLARGED * pixels(), k))
+
   function put(next: Place) {
     const { w, h } = latest.current.size
-    const k = Math.max(1, Math.min(LARGEST, next.k))
+    const k = bounded(next.k)
     // the picture covers its own place: no empty space comes in
     const x = Math.min(0, Math.max(w - w * k, next.x))
     const y = Math.min(0, Math.max(h - h * k, next.y))
@@ -60,14 +81,28 @@ export function Stage(p: Props) {
   }
   const closer = (factor: number, cx: number, cy: number) => {
     const { place: now } = latest.current
-    const k = Math.max(1, Math.min(LARGEST, now.k * factor))
+    const k = bounded(now.k * factor)
     put({ k, x: cx - ((cx - now.x) * k) / now.k, y: cy - ((cy - now.y) * k) / now.k })
   }
 
+  const gestures = useRef({ put, closer, pixels })
+  gestures.current = { put, closer, pixels } // which know the picture that is shown
+
   useEffect(() => {
-    const { size } = latest.current
-    if (p.zoom.at > 0) put({ k: p.zoom.k, x: (size.w / 2) * (1 - p.zoom.k), y: (size.h / 2) * (1 - p.zoom.k) })
-  }, [p.zoom.at])
+    const { size, place } = latest.current
+    if (!p.wish) return
+    const { to } = p.wish
+    const factor = typeof to === 'number' ? to : (to === 'pixels' ? pixels() : 1) / place.k
+    closer(factor, size.w / 2, size.h / 2) // around the middle of what is shown
+  }, [p.wish])
+
+  // where the window gets another size the picture stays inside, and no larger than it may be
+  useEffect(() => put(latest.current.place), [size.w, size.h])
+
+  const scale = size.w === 0 ? 0 : place.k / pixels()
+  useEffect(() => {
+    if (scale > 0) p.onZoom({ scale, whole: place.k === 1, most: place.k >= bounded(Infinity), pixels: Math.abs(scale - 1) < 0.001 })
+  }, [scale, place.k])
 
   useEffect(() => {
     const element = box.current?.firstElementChild as HTMLElement | null
@@ -83,7 +118,7 @@ export function Stage(p: Props) {
     }
     const wheel = (e: WheelEvent) => {
       e.preventDefault()
-      closer(Math.exp(-Math.max(-1, Math.min(1, e.deltaY / 300))), ...at(e))
+      gestures.current.closer(Math.exp(-Math.max(-1, Math.min(1, e.deltaY / 300))), ...at(e))
     }
     const down = (e: PointerEvent) => {
       fingers.set(e.pointerId, at(e))
@@ -97,14 +132,14 @@ export function Stage(p: Props) {
       fingers.set(e.pointerId, now)
       if (fingers.size === 2 && wide > 0) {
         const [a, b] = [...fingers.values()] as [[number, number], [number, number]]
-        closer(apart() / wide, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2)
+        gestures.current.closer(apart() / wide, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2)
       } else {
         const { place } = latest.current
-        put({ k: place.k, x: place.x + now[0] - before[0], y: place.y + now[1] - before[1] })
+        gestures.current.put({ k: place.k, x: place.x + now[0] - before[0], y: place.y + now[1] - before[1] })
       }
     }
     const up = (e: PointerEvent) => fingers.delete(e.pointerId)
-    const twice = (e: MouseEvent) => (latest.current.place.k > 1.01 ? setPlace(WHOLE) : closer(4, ...at(e)))
+    const twice = (e: MouseEvent) => (latest.current.place.k > 1.01 ? setPlace(WHOLE) : gestures.current.closer(Math.max(2, gestures.current.pixels()), ...at(e)))
     element.addEventListener('wheel', wheel, { passive: false })
     element.addEventListener('pointerdown', down)
     element.addEventListener('pointermove', move)
