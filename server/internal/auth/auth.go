@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/semaphore"
@@ -41,6 +42,9 @@ const (
 
 // MaxPassword bounds a password's length in bytes, since hashing takes time in proportion.
 const MaxPassword = 1024
+
+// maxUsername is more bytes than any account's name has: 32 characters.
+const maxUsername = 32 * utf8.UTFMax
 
 // Role is what an account may do. A higher role may all that a lower one may.
 type Role uint8
@@ -130,7 +134,7 @@ var (
 // Password verifies a user's password. client is the address that asks: failures are counted by user and address, so that
 // nobody can lock another out. CodeUnauthorized, CodeRateLimited with RetryAfter, or an error of the store.
 func (a *Authenticator) Password(ctx context.Context, username, password, client string) (store.User, error) {
-	if len(password) > MaxPassword {
+	if len(password) > MaxPassword || len(username) > maxUsername { // names that failed are kept, and logged
 		return store.User{}, errWrongPassword
 	}
 	user, err := a.accounts.UserByName(ctx, username)

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -255,6 +256,22 @@ func TestManyWrongPasswordsSlowDownOneUserFromOneAddress(t *testing.T) {
 	wantCode(t, err, spi.CodeUnauthorized)
 	_, err = a.Password(t.Context(), "ana", "wrong", "192.0.2.1")
 	wantCode(t, err, spi.CodeRateLimited)
+}
+
+func TestANameLongerThanAnyIsRefusedAndNotKept(t *testing.T) {
+	var lines bytes.Buffer
+	a, err := auth.New(open(t), "key", slog.New(slog.NewTextHandler(&lines, nil)), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.Repeat("n", 40_000)
+	for range 30 { // a count of failures would refuse these with another code
+		_, err := a.Password(t.Context(), name, "password", "192.0.2.1")
+		wantCode(t, err, spi.CodeUnauthorized)
+	}
+	if lines.Len() > 0 {
+		t.Errorf("the log has %d bytes of it", lines.Len())
+	}
 }
 
 func TestARightPasswordClearsTheCount(t *testing.T) {
