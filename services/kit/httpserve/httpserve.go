@@ -66,6 +66,8 @@ func progress(next http.Handler) http.Handler {
 		_ = rc.SetWriteDeadline(time.Time{})
 		if r.Body != nil && r.Body != http.NoBody {
 			r.Body = &body{ReadCloser: r.Body, rc: rc}
+			// net/http itself reads what a handler leaves
+			_ = rc.SetReadDeadline(time.Now().Add(stall))
 		}
 		pw := &writer{ResponseWriter: w, rc: rc}
 		// what net/http still has in its buffer is written after the handler has returned

@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/services/kit/httpserve"
 )
@@ -96,6 +98,71 @@ func TestAConnectionIsUsedAgainAfterABodyWasRead(t *testing.T) {
 		if err != nil || string(b) != body {
 			t.Errorf("got %q, %v", b, err)
 		}
+	}
+}
+
+// bounded is a listener whose connections tell of each read whether it has a deadline.
+type bounded struct {
+	net.Listener
+	reads chan bool
+}
+
+func (b bounded) Accept() (net.Conn, error) {
+	c, err := b.Listener.Accept()
+	return &boundedConn{Conn: c, reads: b.reads}, err
+}
+
+type boundedConn struct {
+	net.Conn
+	reads chan bool
+	has   atomic.Bool
+}
+
+func (c *boundedConn) SetReadDeadline(t time.Time) error {
+	c.has.Store(!t.IsZero())
+	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *boundedConn) Read(p []byte) (int, error) {
+	c.reads <- c.has.Load()
+	return c.Conn.Read(p)
+}
+
+func TestABodyThatNobodyReadsIsNotWaitedForWithoutEnd(t *testing.T) {
+	for name, length := range map[string]int{"a short reply": 5, "a long reply, whose beginning net/http sends when it has read the body": 1 << 20} {
+		t.Run(name, func(t *testing.T) {
+			l, err := httpserve.Listen(t.Context(), "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			reads := make(chan bool, 10)
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() {
+				done <- httpserve.Run(ctx, slog.New(slog.DiscardHandler), bounded{l, reads}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					_, _ = w.Write(make([]byte, length))
+				}))
+			}()
+			c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			for _, what := range []string{"header", "body"} {
+				if !<-reads {
+					t.Errorf("the %s is read without a deadline", what)
+				}
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			stop()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
