@@ -188,13 +188,17 @@ func bundleFilesIn(ctx context.Context, bundle, dir string) ([]localFile, error)
 
 // fileSum gives a file's md5 and what else there is to say of it.
 func fileSum(path string) (sum string, info fs.FileInfo, err error) {
+	// before it is opened, which waits for a writer where it is a pipe
+	if info, err = os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return "", info, err
+	}
 	f, err := os.Open(path) //nolint:gosec // in the folder that the caller names
 	if err != nil {
 		return "", nil, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	if info, err = f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return "", info, err
+	if info, err = f.Stat(); err != nil {
+		return "", nil, err
 	}
 	h := md5.New() //nolint:gosec // see the import
 	if _, err := io.Copy(h, f); err != nil {
