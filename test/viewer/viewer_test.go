@@ -199,6 +199,71 @@ func TestContoursStandWhereTheDetectorPutThem(t *testing.T) {
 
 func blue(c color.RGBA) bool { return c.B > 150 && c.R < 110 && c.G < 110 }
 
+func TestAnOutlineIsPointedAtByMouseFingerKeysAndList(t *testing.T) {
+	s := start(t)
+	fillReal(t, s) // which finds two squares
+	for _, size := range []viewport{phone, desktop} {
+		b := open(t, s, size)
+		b.logIn("/images?"+realRange+"&image="+realImage, stack.AdminName, stack.AdminPassword)
+		b.waitFor(pictureShown)
+		at := func(x, y int) (float64, float64) { // in pixels of the original
+			t.Helper()
+			p := eval[[2]float64](b, fmt.Sprintf(`(() => { const r = document.querySelector('.moved').getBoundingClientRect(); return [r.x + r.width * %d / 2592, r.y + r.height * %d / 1944] })()`, x, y))
+			return p[0], p[1]
+		}
+		told := func(want string) { // beside the outline, which lies in sight
+			t.Helper()
+			b.waitFor(`(document.querySelector('.told-text')?.innerText ?? '') === '` + want + `' && document.querySelectorAll('.outlines .told').length === ` + map[bool]string{true: "0", false: "1"}[want == ""])
+		}
+		listed := func(want string) {
+			t.Helper()
+			b.waitFor(`document.querySelector('.image-controls select').selectedOptions[0].innerText === '` + want + `'`)
+		}
+		const first, second = `1: 200 × 200 px`, `2: 300 × 300 px`
+		told("")
+		listed("2 insects")
+		x, y := at(500, 400)
+		if size == phone {
+			call(b, input.DispatchTouchEvent, input.DispatchTouchEventParams{Type: input.DispatchTouchEventTypeTouchStart, TouchPoints: []*input.TouchPoint{{X: x, Y: y}}})
+			call(b, input.DispatchTouchEvent, input.DispatchTouchEventParams{Type: input.DispatchTouchEventTypeTouchEnd, TouchPoints: []*input.TouchPoint{}})
+		} else {
+			b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x, y))
+			told(first)
+			listed("2 insects") // it is not chosen yet
+			nowhereX, nowhereY := at(2000, 1000)
+			b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, nowhereX, nowhereY))
+			told("")
+			b.do(chromedp.MouseClickXY(x, y), chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, nowhereX, nowhereY))
+		}
+		told(first)
+		listed(first)
+		b.look("outline-told")
+		b.do(chromedp.KeyEvent("n"))
+		told(second)
+		listed(second)
+		b.do(chromedp.KeyEvent("n"))
+		told(first)
+		b.do(chromedp.KeyEvent("p"))
+		told(second)
+		// closer, around the middle, where the first is not in sight; a key brings it there
+		b.do(chromedp.KeyEvent("1"), chromedp.KeyEvent("+"), chromedp.KeyEvent("+"), chromedp.KeyEvent("n"))
+		told(first)
+		b.waitFor(`(() => { const f = document.querySelector('.frame').getBoundingClientRect(), o = document.querySelector('.outlines .told').getBoundingClientRect(), x = o.x + o.width / 2, y = o.y + o.height / 2
+			return x > f.left && x < f.right && y > f.top && y < f.bottom })()`)
+		b.look("outline-told-closer")
+		b.do(chromedp.KeyEvent("0"), chromedp.Focus(`.image-controls select`), chromedp.KeyEvent(kb.ArrowDown))
+		told(second)
+		if at := eval[string](b, `new URLSearchParams(location.search).get('image')`); at != realImage {
+			t.Errorf("an arrow in the list went to the image %s", at)
+		}
+		b.press(`.image-controls button`, "Previous image")
+		b.waitFor(`!location.search.includes('` + realImage + `') && document.querySelectorAll('.outlines path').length === 4`)
+		told("")
+		listed("2 insects")
+		b.quiet()
+	}
+}
+
 func TestAPhotographIsZoomedToItsPixelsAndNotFarBeyond(t *testing.T) {
 	s := start(t)
 	fillReal(t, s)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { contourPath, newest, parseDocument } from './annotations'
+import { cornersOf, newest, parseDocument } from './annotations'
 
 const document = (annotations: unknown) => JSON.stringify({ annotations, metadata: {} })
 const triangle = [[[2194, 1597]], [[2189, 1602]], [[2189, 1617]]]
@@ -7,7 +7,7 @@ const triangle = [[[2194, 1597]], [[2189, 1602]], [[2189, 1617]]]
 describe('a document', () => {
   it('becomes paths in pixels of the original', () => {
     expect(parseDocument(document([{ contour: triangle, name: 'insect', value: 0, stroke_colour: '#00ff00', fill_colour: '#ff0000' }]))).toEqual([
-      { path: 'M2194 1597L2189 1602L2189 1617Z', stroke: '#00ff00', name: 'insect' },
+      { path: 'M2194 1597L2189 1602L2189 1617Z', corners: [[2194, 1597], [2189, 1602], [2189, 1617]], stroke: '#00ff00', name: 'insect', value: 0 },
     ])
   })
 
@@ -25,7 +25,7 @@ describe('a document', () => {
 
   it('is bounded', () => {
     expect(parseDocument(document(Array.from({ length: 30_000 }, () => ({ contour: [[[1, 1]]] }))))?.length).toBe(20_000)
-    expect(contourPath(Array.from({ length: 30_000 }, () => [[1, 1]]))).toBe('')
+    expect(cornersOf(Array.from({ length: 30_000 }, () => [[1, 1]]))).toEqual([])
   })
 })
 

@@ -7,10 +7,16 @@ import type { Annotation } from './types'
 export interface Outline {
   /** For the d of an SVG path, in pixels of the original. */
   path: string
+  /** Its corners, each x and y. */
+  corners: readonly Corner[]
   /** #rrggbb */
   stroke: string
   name: string
+  /** What the detector says of it; 0 where it says nothing. */
+  value: number
 }
+
+export type Corner = readonly [x: number, y: number]
 
 export interface Found {
   algorithm: string
@@ -34,28 +40,30 @@ export function parseDocument(json: string): Outline[] | null {
   if (!Array.isArray(list)) return null
   const outlines: Outline[] = []
   for (const item of list.slice(0, MOST_OUTLINES) as unknown[]) {
-    const { contour, stroke_colour, name } = (item ?? {}) as Record<string, unknown>
-    const path = contourPath(contour)
-    if (!path) continue
+    const { contour, stroke_colour, name, value } = (item ?? {}) as Record<string, unknown>
+    const corners = cornersOf(contour)
+    if (corners.length === 0) continue
     outlines.push({
-      path,
+      path: `M${corners.map((c) => c.join(' ')).join('L')}Z`,
+      corners,
       stroke: typeof stroke_colour === 'string' && /^#[0-9a-f]{6}$/i.test(stroke_colour) ? stroke_colour : '#0000ff',
       name: typeof name === 'string' ? name.slice(0, 100) : '',
+      value: typeof value === 'number' && Number.isFinite(value) ? value : 0,
     })
   }
   return outlines
 }
 
-/** The path of a contour as OpenCV gives it: N x 1 x 2. Empty where it is none. */
-export function contourPath(contour: unknown): string {
-  if (!Array.isArray(contour) || contour.length === 0 || contour.length > MOST_VERTICES) return ''
-  const points: string[] = []
+/** The corners of a contour as OpenCV gives it: N x 1 x 2. None where it is none. */
+export function cornersOf(contour: unknown): Corner[] {
+  if (!Array.isArray(contour) || contour.length > MOST_VERTICES) return []
+  const corners: Corner[] = []
   for (const vertex of contour as unknown[]) {
     const [x, y] = (Array.isArray(vertex) && Array.isArray(vertex[0]) ? vertex[0] : []) as unknown[]
-    if (typeof x !== 'number' || typeof y !== 'number' || !Number.isFinite(x) || !Number.isFinite(y)) return ''
-    points.push(`${x} ${y}`)
+    if (typeof x !== 'number' || typeof y !== 'number' || !Number.isFinite(x) || !Number.isFinite(y)) return []
+    corners.push([x, y])
   }
-  return `M${points.join('L')}Z`
+  return corners
 }
 
 /** An image's newest annotation, whichever algorithm made it, as /v2/series has it. */

@@ -24,6 +24,7 @@ const groups: readonly [string, readonly (readonly [string, string])[]][] = [
       ['← →', 'the images before and after'],
       ['Space', 'play them'],
       ['c', 'outlines on and off'],
+      ['n, p', 'the next insect, the one before'],
       ['Wheel, two fingers, drag', 'zoom and move'],
       ['+ −', 'closer, further away'],
       ['1, 0', 'pixel by pixel, the whole image'],

@@ -1,19 +1,20 @@
 // One image, over the page: its picture with what the detector found, its neighbours, and all that is known of it.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
-import { getFound, type Found } from '../../api/annotations'
+import { getFound, type Found, type Outline } from '../../api/annotations'
 import { ApiError, isAbort } from '../../api/http'
 import { getImage } from '../../api/pictures'
 import type { Image } from '../../api/types'
 import { LIGHT_MEANS, lightOf } from '../../lib/light'
 import { showPosition } from '../../lib/position'
 import { useStore } from '../../lib/store'
-import { DAY, parseTime, showTime, zoneName } from '../../lib/time'
+import { count, DAY, parseTime, showTime, zoneName } from '../../lib/time'
 import type { Span } from '../../lib/window'
 import { contours, zone } from '../../state/prefs'
 import { refresh, refreshes } from '../../state/scope'
 import { go, imageName, type ImageRef } from '../../state/view'
 import { Icon, type IconName } from '../../ui/icon'
 import { ErrorBox, IconButton } from '../../ui/page'
+import { boxOf, describe } from './outlines'
 import { fetchThumbnails, Sequence } from './sequence'
 import { Stage, type Wish, type Zoom } from './stage'
 
@@ -95,6 +96,10 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
   const { image, before, after, ahead, error, missing } = useNeighbours(ref, range)
   const { found, known } = useFound(image)
   const name = imageName(ref)
+  const outlines = drawn === 'on' && found && image ? found.outlines : null
+  const [pick, setPick] = useState<{ of: string; i: number } | null>(null)
+  const picked = pick?.of === name && outlines && pick.i < outlines.length ? pick.i : null
+  const onPick = (i: number | null) => setPick(i === null ? null : { of: name, i })
   const shown = useRef(image)
   if (image) shown.current = image
   const stage = image ?? shown.current // the one before stays until the next is known
@@ -161,7 +166,7 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
   }, [image?.id, playing])
 
   function keys(e: KeyboardEvent) {
-    if (e.altKey || e.ctrlKey || e.metaKey) return
+    if (e.altKey || e.ctrlKey || e.metaKey || e.target instanceof HTMLSelectElement) return
     const inButton = e.target instanceof HTMLButtonElement || e.target instanceof HTMLAnchorElement
     switch (e.key) {
       case 'ArrowLeft':
@@ -176,6 +181,12 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
         if (inButton) return // it presses the button
         setPlaying(!playing)
         break
+      case 'n':
+      case 'p': {
+        const n = outlines?.length ?? 0
+        if (n > 0) onPick(e.key === 'n' ? ((picked ?? -1) + 1) % n : ((picked ?? n) + n - 1) % n)
+        break
+      }
       case '+':
       case '=':
         setWish({ to: STEP })
@@ -227,7 +238,9 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
             height={stage.height}
             thumbnail={stage.url}
             full={fullUrl}
-            outlines={drawn === 'on' && found && image ? found.outlines : null}
+            outlines={outlines}
+            picked={picked}
+            onPick={onPick}
             label={`Photograph of the card of device ${ref.device}`}
             onCloser={loadFull}
             wish={wish}
@@ -243,6 +256,7 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
         <IconButton icon={playing ? 'pause' : 'play'} label={playing ? 'Pause (space)' : 'Play (space)'} pressed={playing} disabled={missing} onClick={() => setPlaying(!playing)} />
         <IconButton icon="right" label="Next image (right arrow)" disabled={!after} onClick={() => step(after)} />
         <IconButton icon="outline" label="Contours (c)" pressed={drawn === 'on'} disabled={missing} onClick={() => contours.set(drawn === 'on' ? 'off' : 'on')} />
+        <Outlines outlines={outlines} picked={picked} onPick={onPick} />
         <ZoomButtons zoom={zoom} disabled={missing} onWish={setWish} />
         <CopyButton what="link to this view" text={location.href} icon="link" />
         {original?.name === name ? (
@@ -268,6 +282,27 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
       </div>
       {image && <Metadata image={image} found={found} known={known} />}
     </dialog>
+  )
+}
+
+/** What was found, one by one: the one that is chosen is told of on the picture, and what is pointed at there is chosen here. */
+function Outlines({ outlines, picked, onPick }: { outlines: readonly Outline[] | null; picked: number | null; onPick: (i: number | null) => void }) {
+  const texts = useMemo(() => (outlines ?? []).map((o, i) => describe(o, boxOf(o), i)), [outlines])
+  if (texts.length === 0) return null
+  return (
+    <>
+      <select aria-label="Insect" title="What was found, by number and size in pixels of the photograph (n, p: the next, the one before)" value={picked ?? ''} onChange={(e) => onPick(e.currentTarget.value === '' ? null : Number(e.currentTarget.value))}>
+        <option value="">{count(texts.length, 'insect')}</option>
+        {texts.map((text, i) => (
+          <option key={i} value={i}>
+            {text}
+          </option>
+        ))}
+      </select>
+      <span class="sr-only" role="status">
+        {picked === null ? '' : `Insect ${texts[picked]}`}
+      </span>
+    </>
   )
 }
 
