@@ -436,6 +436,13 @@ func TestTheCommandLineAndWhatWasFoundOnImages(t *testing.T) {
 		if rows := p.threeForms("bundle", "list", bundle); rows[0].text("key") != "config/model.yaml" {
 			t.Errorf("bundle: %v", rows)
 		}
+		// written before the server's own was pushed
+		p.file("bundle/config/model.yaml", "a: 2\n")
+		long := time.Now().Add(-24 * time.Hour)
+		if err := os.Chtimes(filepath.Join(source, "config", "model.yaml"), long, long); err != nil {
+			t.Fatal(err)
+		}
+		p.run("bundle", "push", bundle, source).failed(1, "the server keeps its own", "touch "+filepath.Join(source, "config", "model.yaml"))
 		pulled := filepath.Join(p.home, "pulled")
 		p.run("bundle", "pull", bundle, pulled, "--part", "data").done().says("1 file downloaded")
 		wantFiles(t, pulled, map[string][]byte{"config/model.yaml": []byte("a: 1\n")})

@@ -72,9 +72,9 @@ type localFile struct {
 }
 
 // PushBundle uploads the files of a folder to the bundle, those alone that the server wants, and gives the keys of the files
-// uploaded. Files whose name the server would not serve ([ServedInBundles]) and hidden files are left out. Each upload is
-// checked: CodeConflict where the server holds another md5 afterwards. Where it fails, what was uploaded stays, and the next
-// call goes on from there. progress may be nil.
+// uploaded. Files whose name the server would not serve ([ServedInBundles]) and hidden files are left out. CodeConflict where
+// the server holds another md5 afterwards: what it has is changed by none that was written before that was put there. Where it
+// fails, what was uploaded stays, and the next call goes on from there. progress may be nil.
 func (c *Client) PushBundle(ctx context.Context, bundle, dir string, progress func(BundleProgress)) ([]string, error) {
 	files, err := bundleFilesIn(ctx, bundle, dir)
 	if err != nil {
@@ -119,14 +119,11 @@ func (c *Client) PushBundle(ctx context.Context, bundle, dir string, progress fu
 		}
 		pushed = append(pushed, file.Key)
 	}
-	return pushed, c.checkPushed(ctx, bundle, byKey, pushed)
+	return pushed, c.checkPushed(ctx, bundle, files, pushed)
 }
 
-// checkPushed holds what the server has against what was uploaded.
-func (c *Client) checkPushed(ctx context.Context, bundle string, files map[string]localFile, pushed []string) error {
-	if len(pushed) == 0 {
-		return nil
-	}
+// checkPushed holds what the server has against the files, of which those with the keys pushed were uploaded.
+func (c *Client) checkPushed(ctx context.Context, bundle string, files []localFile, pushed []string) error {
 	there, err := c.GetBundleFiles(ctx, bundle, WholeBundle)
 	if err != nil {
 		return err
@@ -135,10 +132,19 @@ func (c *Client) checkPushed(ctx context.Context, bundle string, files map[strin
 	for _, f := range there {
 		has[f.Key] = f.MD5
 	}
-	for _, key := range pushed {
-		if !strings.EqualFold(has[key], files[key].MD5) {
-			return Errorf(CodeConflict, "%.80q was uploaded with md5 %s, the server has %q: was it changed meanwhile?", key, files[key].MD5, has[key])
+	var kept []string
+	for _, f := range files {
+		switch {
+		case strings.EqualFold(has[f.Key], f.MD5):
+		case slices.Contains(pushed, f.Key):
+			return Errorf(CodeConflict, "%.80q was uploaded with md5 %s, the server has %q: was it changed meanwhile?", f.Key, f.MD5, has[f.Key])
+		default:
+			kept = append(kept, f.path)
 		}
+	}
+	if len(kept) > 0 {
+		return Errorf(CodeConflict, "the server keeps its own, which were pushed after yours were written: to replace them, touch %s and push again",
+			strings.Join(kept, " "))
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ type bundleStore struct {
 
 	mu       sync.Mutex
 	files    map[string][]byte // by key
+	keeps    string            // key of a file that it has from later than any that is offered
 	asked    int               // for links
 	requests []string          // to the object store: method, key, Range
 	fault    func(n int, w http.ResponseWriter, r *http.Request) bool
@@ -54,7 +55,7 @@ func (b *bundleStore) api(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewDecoder(r.Body).Decode(&files)
 	wanted := []BundleUpload{}
 	for _, f := range files {
-		if data, ok := b.files[f.Key]; !ok || sumOf(data) != f.MD5 {
+		if data, ok := b.files[f.Key]; f.Key != b.keeps && (!ok || sumOf(data) != f.MD5) {
 			u := BundleUpload{NewBundleFile: f}
 			u.URL.URL, u.URL.Fields = b.objects.URL, map[string]string{"key": f.Key, "link": fmt.Sprint(b.asked)}
 			wanted = append(wanted, u)
@@ -190,6 +191,26 @@ func TestAPushThatIsRefusedOrDoesNotArriveIsAnError(t *testing.T) {
 	expectCode(t, err, CodeInvalid)
 	_, err = c.PushBundle(t.Context(), "b", filepath.Join(dir, "missing"), nil)
 	expectCode(t, err, CodeInvalid)
+}
+
+func TestAPushSaysWhichFileTheServerKeepsItsOwnOf(t *testing.T) {
+	for name, files := range map[string]map[string]string{
+		"beside one that it takes": {"data/a.txt": "new", "data/b.txt": "mine"},
+		"alone":                    {"data/b.txt": "mine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundleStore(t)
+			b.files["data/b.txt"], b.keeps = []byte("a later one"), "data/b.txt"
+			c, _ := newClient(t, b.server)
+			dir := writeFiles(t, files)
+			pushed, err := c.PushBundle(t.Context(), "b", dir, nil)
+			expectCode(t, err, CodeConflict)
+			if kept := filepath.Join(dir, "data", "b.txt"); err == nil || !strings.Contains(err.Error(), "touch "+kept) {
+				t.Errorf("%v does not say what to do about %s", err, kept)
+			}
+			expect(t, "pushed", len(pushed), len(files)-1)
+		})
+	}
 }
 
 func TestPullDownloadsWhatDiffersAndGoesOnWhereItEnded(t *testing.T) {

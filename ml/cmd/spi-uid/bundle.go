@@ -104,29 +104,8 @@ func push(ctx context.Context, cfg ml.Config, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := hasAll(ctx, client, m); err != nil {
-		return err
-	}
 	if len(keys) == 0 {
 		fmt.Println("the server has all of it already")
-	}
-	return nil
-}
-
-// hasAll says what the server has otherwise than the folder: it takes no file that is older than its own.
-func hasAll(ctx context.Context, client *spi.Client, m bundle.Model) error {
-	there, err := client.GetBundleFiles(ctx, bundle.Name, spi.BundleModel)
-	if err != nil {
-		return err
-	}
-	var other []string
-	for _, mine := range m.Files {
-		if !slices.ContainsFunc(there, func(f spi.BundleFile) bool { return f.Key == mine.Key && strings.EqualFold(f.MD5, mine.MD5) }) {
-			other = append(other, m.Path(mine.Key))
-		}
-	}
-	if len(other) > 0 {
-		return fmt.Errorf("the server keeps its own, which were pushed after yours were written: to replace them, touch %s and push again", strings.Join(other, " "))
 	}
 	return nil
 }

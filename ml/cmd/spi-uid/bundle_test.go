@@ -32,9 +32,9 @@ func TestPushSaysWhereTheServerKeepsItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	replies := map[string]any{
-		"/get_token":                      spi.Token{Token: "t", Expiration: time.Now().Add(time.Hour).Unix()},
-		"/_get_ml_bundle_upload_links":    []any{},
-		"/_get_ml_bundle_file_list/model": []spi.BundleFile{{Key: bundle.WeightsKey, MD5: "ad2cd78dfaca12821046dfb8994724d5"}},
+		"/get_token":                    spi.Token{Token: "t", Expiration: time.Now().Add(time.Hour).Unix()},
+		"/_get_ml_bundle_upload_links":  []any{},
+		"/_get_ml_bundle_file_list/all": []spi.BundleFile{{Key: bundle.WeightsKey, MD5: "ad2cd78dfaca12821046dfb8994724d5"}},
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := json.NewEncoder(w).Encode(replies[r.URL.Path]); err != nil {
