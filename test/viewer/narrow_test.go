@@ -43,3 +43,29 @@ func TestNoPageIsWiderThanAPhone(t *testing.T) {
 	}
 	b.quiet()
 }
+
+func TestButtonsOfChartsAndPhotographsHaveVisibleWords(t *testing.T) {
+	s := start(t)
+	fillReal(t, s)
+	for _, size := range []viewport{phone, desktop} {
+		b := open(t, s, size)
+		b.logIn("/images?"+realRange, stack.AdminName, stack.AdminPassword)
+		b.waitFor(`document.querySelector('.panel .u-over') !== null`)
+		wordless := func(of string) {
+			t.Helper()
+			if got := eval[[]string](b, `[...document.querySelectorAll('`+of+` button')].filter((e) => e.innerText.trim() === '' || e.scrollWidth > e.clientWidth).map((e) => e.ariaLabel)`); len(got) > 0 {
+				t.Errorf("%d pixels wide, only an icon or not all of the word is shown of %q", size.width, got)
+			}
+			if outside := eval[bool](b, `[...document.querySelectorAll('`+of+` button')].some((e) => e.getBoundingClientRect().right > innerWidth)`); outside {
+				t.Errorf("%d pixels wide, some of %s are outside", size.width, of)
+			}
+		}
+		wordless(".zoom-buttons")
+		b.look("words-charts")
+		b.do(chromedp.Navigate(b.url + "/images?" + realRange + "&image=" + realImage))
+		b.waitFor(pictureShown)
+		wordless(".image-controls")
+		b.look("words-photograph")
+		b.quiet()
+	}
+}

@@ -17,10 +17,12 @@ export function PageHead({ title, children }: { title: string; children?: Compon
   )
 }
 
-/** A button that shows only an icon; its label is read out, and shown as a hint. */
+/** A button that shows an icon; its label is read out, and shown as a hint, which fingers do not see: `word`, which the label should
+ * begin with or hold, is shown beside the icon where there is room, and below it for fingers. */
 export function IconButton(props: {
   icon: IconName
   label: string
+  word?: string
   onClick: () => void
   pressed?: boolean
   disabled?: boolean
@@ -29,7 +31,7 @@ export function IconButton(props: {
   return (
     <button
       type="button"
-      class={`icon-button ${props.class ?? ''}`}
+      class={`icon-button ${props.word ? 'worded' : ''} ${props.class ?? ''}`}
       aria-label={props.label}
       title={props.label}
       aria-pressed={props.pressed}
@@ -37,6 +39,7 @@ export function IconButton(props: {
       onClick={props.onClick}
     >
       <Icon name={props.icon} />
+      {props.word && <span class="word">{props.word}</span>}
     </button>
   )
 }

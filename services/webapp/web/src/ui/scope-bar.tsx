@@ -61,7 +61,7 @@ export function ScopeBar() {
         </button>
       )}
       <DeviceChooser />
-      <IconButton icon="refresh" label="Refresh" class={busy ? 'turning' : ''} onClick={refreshNow} />
+      <IconButton icon="refresh" label="Refresh" word="Refresh" class={busy ? 'turning' : ''} onClick={refreshNow} />
       {(wrong || view.misread) && (
         <p class="notice" role="status">
           {wrong || `The address names a range that cannot be read: these are the last ${DEFAULT_DAYS} days.`}

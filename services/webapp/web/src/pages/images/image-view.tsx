@@ -252,13 +252,13 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
         <Neighbour image={after} label="Next image" onOpen={() => step(after)} />
       </div>
       <div class="image-controls" role="group" aria-label="Controls">
-        <IconButton icon="left" label="Previous image (left arrow)" disabled={!before} onClick={() => step(before)} />
-        <IconButton icon={playing ? 'pause' : 'play'} label={playing ? 'Pause (space)' : 'Play (space)'} pressed={playing} disabled={missing} onClick={() => setPlaying(!playing)} />
-        <IconButton icon="right" label="Next image (right arrow)" disabled={!after} onClick={() => step(after)} />
-        <IconButton icon="outline" label="Contours (c)" pressed={drawn === 'on'} disabled={missing} onClick={() => contours.set(drawn === 'on' ? 'off' : 'on')} />
+        <IconButton icon="left" label="Previous image (left arrow)" word="Previous" disabled={!before} onClick={() => step(before)} />
+        <IconButton icon={playing ? 'pause' : 'play'} label={playing ? 'Pause (space)' : 'Play (space)'} word={playing ? 'Pause' : 'Play'} pressed={playing} disabled={missing} onClick={() => setPlaying(!playing)} />
+        <IconButton icon="right" label="Next image (right arrow)" word="Next" disabled={!after} onClick={() => step(after)} />
+        <IconButton icon="outline" label="Outlines (c)" word="Outlines" pressed={drawn === 'on'} disabled={missing} onClick={() => contours.set(drawn === 'on' ? 'off' : 'on')} />
         <Outlines outlines={outlines} picked={picked} onPick={onPick} />
         <ZoomButtons zoom={zoom} disabled={missing} onWish={setWish} />
-        <CopyButton what="link to this view" text={location.href} icon="link" />
+        <CopyButton what="link to this view" text={location.href} icon="link" word="Link" />
         {original?.name === name ? (
           <>
             <a class="button" href={original.url} target="_blank" rel="noreferrer">
@@ -310,15 +310,15 @@ function ZoomButtons({ zoom, disabled, onWish }: { zoom: Zoom | null; disabled: 
   const off = disabled || !zoom
   return (
     <span class="image-zoom" role="group" aria-label="Zoom">
-      <IconButton icon="zoomOut" label="Zoom out (−)" disabled={off || zoom.whole} onClick={() => onWish({ to: 1 / STEP })} />
+      <IconButton icon="zoomOut" label="Zoom out (−)" word="Out" disabled={off || zoom.whole} onClick={() => onWish({ to: 1 / STEP })} />
       <output class="number" aria-label="Zoom" title="100 %: a pixel of the screen for each of the photograph. Above that it is only enlarged.">
         {zoom ? `${Math.round(zoom.scale * 100)}\u00a0%` : '–'}
       </output>
-      <IconButton icon="zoomIn" label="Zoom in (+)" disabled={off || zoom.most} onClick={() => onWish({ to: STEP })} />
+      <IconButton icon="zoomIn" label="Zoom in (+)" word="In" disabled={off || zoom.most} onClick={() => onWish({ to: STEP })} />
       <button type="button" class="icon-button" aria-pressed={zoom?.pixels ?? false} disabled={off} title="1:1, a pixel of the screen for each of the photograph (1)" onClick={() => onWish({ to: 'pixels' })}>
         1:1
       </button>
-      <IconButton icon="fit" label="Whole image (0)" disabled={off || zoom.whole} onClick={() => onWish({ to: 'whole' })} />
+      <IconButton icon="fit" label="Whole image (0)" word="Whole" disabled={off || zoom.whole} onClick={() => onWish({ to: 'whole' })} />
     </span>
   )
 }
@@ -379,7 +379,7 @@ function Metadata({ image, found, known }: { image: Image; found: Found | null; 
   )
 }
 
-function CopyButton({ what, text, icon = 'copy' }: { what: string; text: string; icon?: IconName }) {
+function CopyButton({ what, text, icon = 'copy', word }: { what: string; text: string; icon?: IconName; word?: string }) {
   const [done, setDone] = useState(false)
   const copy = () =>
     navigator.clipboard?.writeText(text).then(
@@ -389,5 +389,5 @@ function CopyButton({ what, text, icon = 'copy' }: { what: string; text: string;
       },
       () => {},
     )
-  return <IconButton icon={done ? 'check' : icon} label={done ? 'Copied' : `Copy the ${what}`} onClick={() => void copy()} />
+  return <IconButton icon={done ? 'check' : icon} label={done ? 'Copied' : `Copy the ${what}`} {...(word ? { word } : {})} onClick={() => void copy()} />
 }

@@ -153,11 +153,11 @@ function ZoomButtons({ range, showSpan, zoomed }: { range: Span; showSpan: (span
   }
   return (
     <div class="zoom-buttons" role="group" aria-label="Zoom">
-      <IconButton icon="left" label="Earlier" disabled={!zoomed} onClick={() => pan(-0.5)} />
-      <IconButton icon="zoomOut" label="Zoom out" disabled={!zoomed} onClick={() => zoomBy(2)} />
-      <IconButton icon="zoomIn" label="Zoom in (or drag over a chart)" onClick={() => zoomBy(0.5)} />
-      <IconButton icon="right" label="Later" disabled={!zoomed} onClick={() => pan(0.5)} />
-      <IconButton icon="fit" label="Whole range" disabled={!zoomed} onClick={() => showSpan(range, true)} />
+      <IconButton icon="left" label="Earlier" word="Earlier" disabled={!zoomed} onClick={() => pan(-0.5)} />
+      <IconButton icon="zoomOut" label="Zoom out" word="Out" disabled={!zoomed} onClick={() => zoomBy(2)} />
+      <IconButton icon="zoomIn" word="In" label="Zoom in (or drag over a chart)" onClick={() => zoomBy(0.5)} />
+      <IconButton icon="right" label="Later" word="Later" disabled={!zoomed} onClick={() => pan(0.5)} />
+      <IconButton icon="fit" label="Whole range" word="Whole" disabled={!zoomed} onClick={() => showSpan(range, true)} />
     </div>
   )
 }

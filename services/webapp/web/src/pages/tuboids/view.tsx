@@ -98,9 +98,9 @@ export function TuboidView({ id, others }: { id: string; others: readonly Tuboid
           shot={shot}
           controls={
             <div class="shot-controls" role="group" aria-label="Shots">
-              <IconButton icon="left" label="Previous shot (left arrow)" disabled={shot === 0} onClick={() => walk(-1)} />
-              <IconButton icon={playing ? 'pause' : 'play'} label={playing ? 'Pause (space)' : 'Play (space)'} pressed={playing} disabled={n < 2} onClick={() => setPlaying(!playing)} />
-              <IconButton icon="right" label="Next shot (right arrow)" disabled={shot === n - 1} onClick={() => walk(1)} />
+              <IconButton icon="left" label="Previous shot (left arrow)" word="Previous" disabled={shot === 0} onClick={() => walk(-1)} />
+              <IconButton icon={playing ? 'pause' : 'play'} label={playing ? 'Pause (space)' : 'Play (space)'} word={playing ? 'Pause' : 'Play'} pressed={playing} disabled={n < 2} onClick={() => setPlaying(!playing)} />
+              <IconButton icon="right" label="Next shot (right arrow)" word="Next" disabled={shot === n - 1} onClick={() => walk(1)} />
               <input type="range" min="1" max={Math.max(1, n)} value={shot + 1} aria-label="Shot" disabled={n < 2} onInput={(e) => walk(Number(e.currentTarget.value) - 1 - shot)} />
               <label>
                 Speed
