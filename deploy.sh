@@ -8,6 +8,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 tools=$root/.build/tools
 onnxruntime=$root/.build/onnxruntime
 onnxruntime_version=1.30.0 # as ml/Dockerfile has it
+home_page=https://github.com/sticky-pi/sticky-pi-server # as the images' labels have it
 go_minor=26 # the oldest Go 1.x that go.work allows
 golangci_version=v2.15.0
 gotestsum_version=v1.13.0
@@ -26,6 +27,14 @@ misuse() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# word TEXT: TEXT as it is typed into a shell
+word() {
+    case $1 in
+    *[!A-Za-z0-9_./,:@%+=-]* | '') printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")" ;;
+    *) printf '%s' "$1" ;;
+    esac
+}
+
 cmd_help() {
     cat <<'HELP'
 Usage: sh deploy.sh COMMAND [ARGUMENTS]
@@ -40,9 +49,11 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
   on a server, with Docker (.env and .secret.env are the settings):
   doctor            check this machine and the settings; a line for each, FAIL with what to do; exit 1 on a failure
   prod-init         get the HTTPS certificates; again at any time, --force: even if those there are valid
-  prod              build and start, or update, everything; data stays, and is backed up before a migration
+  prod              build and start, or update, everything; data stays, and is backed up before a migration; --pull: on the newest
+                    public images (nginx, MariaDB, certbot, and those that ours are built on)
   devel             the same on plain HTTP at localhost, with data of its own
-  down [prod|devel] stop everything, and say what; data stays. Where both are up, it has to be said which
+  down [prod|devel] stop everything, and say what; data stays. Where both are up, it has to be said which; on a terminal, to stop
+                    production has to be said too
   status            what is running, until when the certificates are valid; exit 1 if something is not well
   logs [SERVICE]    the end of the logs: api, webapp, uid, nginx, db, s3, certbot; -f: follow
   scale api=N uid=N so many replicas of the API, of the insect detector
@@ -128,12 +139,14 @@ experiment() {
     case $(go env GOARCH) in amd64) echo simd ;; esac
 }
 
-# source_version: what is being built, for the version that the programs tell
+# source_version: what is being built, for the version that the programs tell. -dirty says that sources were changed; .env is
+# there to be changed, and part of no program.
 source_version() {
-    if [ -e "$root/.git" ] && have git; then
-        GIT_OPTIONAL_LOCKS=0 git -C "$root" describe --always --dirty 2>/dev/null && return
+    version=unknown
+    if [ -e "$root/.git" ] && have git && version=$(GIT_OPTIONAL_LOCKS=0 git -C "$root" describe --always 2>/dev/null); then
+        GIT_OPTIONAL_LOCKS=0 git -C "$root" diff --quiet HEAD -- . ':(exclude).env' 2>/dev/null || version=$version-dirty
     fi
-    echo unknown
+    printf '%s\n' "${version:-unknown}"
 }
 
 # modules: the folders of the modules of go.work
@@ -301,7 +314,7 @@ check_secrets() {
     say "$1 is there and stays as it is"
     [ -r "$1" ] || die "$1 cannot be read: run this as its owner"
     if [ -n "$(find -L "$1" \( -perm -004 -o -perm -040 -o -perm -002 -o -perm -020 \))" ]; then
-        say "$1 is open to other users: chmod 600 $1"
+        say "$1 is open to other users: chmod 600 $(word "$1")"
     fi
     missing=''
     for name in $secret_names; do
@@ -405,6 +418,15 @@ load_settings() {
 local_db() { [ "$MYSQL_HOST" = spi_db ]; }
 local_s3() { [ "$mode" = devel ] || [ "$S3_HOST" = "s3.$ROOT_DOMAIN_NAME" ]; }
 
+# bundle_fault: what is wrong with ACME_CA_BUNDLE; docker would make a folder of a path that is not there
+bundle_fault() {
+    case ${ACME_CA_BUNDLE:-} in
+    '') ;;
+    /*) [ -f "$ACME_CA_BUNDLE" ] || echo "ACME_CA_BUNDLE is '$ACME_CA_BUNDLE', and there is no such file: name the authority's root certificate in .env" ;;
+    *) echo "ACME_CA_BUNDLE is '$ACME_CA_BUNDLE': write the file's whole path, from / on, into .env" ;;
+    esac
+}
+
 need_secrets() { [ -e "$root/.secret.env" ] || die "there is no .secret.env: 'sh deploy.sh init' writes it"; }
 
 # check_settings refuses what the services would refuse, before anything is built or stopped
@@ -436,6 +458,11 @@ check_settings() {
             wrong=yes
             ;;
         esac
+        fault=$(bundle_fault)
+        if [ -n "$fault" ]; then
+            say "$fault" >&2
+            wrong=yes
+        fi
     fi
     [ -z "$wrong" ] || die "the settings must be mended first: the lines above say how"
 }
@@ -599,9 +626,28 @@ prepare_folders() {
         die "the folders below $LOCAL_VOLUME_ROOT could not be made: is the disk full or read-only?"
 }
 
+# build_images: $pull is --pull or nothing
 build_images() {
     say "building the images (the first time takes minutes)"
-    compose build || die "the images could not be built: the lines above say why (a download that failed: try again)"
+    if [ -t 1 ]; then
+        # shellcheck disable=SC2086
+        compose build $pull || die "the images could not be built: the lines above say why (a download that failed: try again)"
+        return
+    fi
+    # hundreds of lines, for nobody's eyes
+    log=$root/.build/images.log
+    # shellcheck disable=SC2086
+    compose build $pull >"$log" 2>&1 || {
+        tail -n 60 "$log" >&2
+        die "the images could not be built: the lines above say why (a download that failed: try again); all of it is in $log"
+    }
+}
+
+# drop_old_images: each update leaves the images of before behind, and they fill the disk. What is built again comes from the
+# engine's cache.
+drop_old_images() {
+    docker image prune --force --filter "label=org.opencontainers.image.source=$home_page" >/dev/null 2>&1 ||
+        say "images of older versions could not be taken away: 'docker image prune' does it" >&2
 }
 
 # --- production: database ---------------------------------------------------------------------------------------------
@@ -670,11 +716,16 @@ migrate_database() {
 
 # --- production: commands ---------------------------------------------------------------------------------------------
 
-# start_stack builds, migrates and starts everything
+# start_stack [--pull]: builds, migrates and starts everything
 start_stack() {
+    pull=${1:-}
     check_settings
     mkdir -p "$root/.build"
     prepare_folders
+    if [ -n "$pull" ]; then
+        say "getting the newest public images"
+        compose pull --quiet --ignore-buildable || die "the public images could not be fetched: the lines above say why; what runs goes on"
+    fi
     build_images
     migrate_database
     # as many replicas as there are, those that are stopped or fell among them
@@ -693,6 +744,7 @@ start_stack() {
     if ! local_s3; then COMPOSE_PROFILES=s3 compose rm --stop --force spi_s3 >/dev/null 2>&1 || true; fi
     if ! local_db; then COMPOSE_PROFILES=db compose rm --stop --force spi_db >/dev/null 2>&1 || true; fi
     wait_healthy
+    drop_old_images
 }
 
 # certificate_names: the names of the certificate, the first being the one it is filed under
@@ -700,6 +752,11 @@ certificate_names() {
     echo "$ROOT_DOMAIN_NAME"
     for sub in www api webapp; do echo "$sub.$ROOT_DOMAIN_NAME"; done
     if local_s3; then echo "s3.$ROOT_DOMAIN_NAME"; fi
+}
+
+# serves_certificate: whether the web server uses the certificate that certbot keeps
+serves_certificate() {
+    compose exec -T spi_nginx cmp -s "/etc/letsencrypt/live/$ROOT_DOMAIN_NAME/fullchain.pem" /run/certificate/served.pem 2>/dev/null
 }
 
 cmd_prod_init() {
@@ -734,19 +791,20 @@ cmd_prod_init() {
         ' sh "$acme_server" "$ADMIN_EMAIL" "$force" "$@" </dev/null ||
         die "there is no certificate: the lines above say why. Each of these names must point here, and port 80 be open: $*"
 
+    say "waiting for the web server to take it"
     waited=0
-    until compose exec -T spi_nginx cmp -s "/etc/letsencrypt/live/$ROOT_DOMAIN_NAME/fullchain.pem" /run/certificate/served.pem 2>/dev/null; do
+    until serves_certificate; do
         [ $waited -lt 60 ] || die "the web server does not take the new certificate: see 'sh deploy.sh logs nginx'"
         sleep 1
         waited=$((waited + 1))
     done
-    say "the certificate is in use; 'sh deploy.sh prod' starts everything else"
+    say "the certificate is in use, and is renewed by itself as long as the stack is up; 'sh deploy.sh prod' starts everything else"
 }
 
 cmd_prod() {
-    [ $# -eq 0 ] || misuse "prod takes no arguments"
+    case $#,$* in 0, | 1,--pull) ;; *) misuse "prod takes --pull and nothing else" ;; esac
     use_stack prod
-    start_stack
+    start_stack "$@"
     say "everything is healthy: https://webapp.$ROOT_DOMAIN_NAME, API https://api.$ROOT_DOMAIN_NAME"
     say_login
     compose exec -T spi_nginx test -e "/etc/letsencrypt/live/$ROOT_DOMAIN_NAME/fullchain.pem" ||
@@ -778,10 +836,15 @@ cmd_down() {
         esac
         # another checkout's is nobody's who types this here
         place=$(place_of "$stacks")
-        [ -z "$place" ] || die "nothing is up from here, and nothing was stopped: $stacks was started in $place: 'sh $place/deploy.sh down' stops it, and so does 'sh deploy.sh down $stacks'"
-        set -- "$stacks"
+        [ -z "$place" ] || die "nothing is up from here, and nothing was stopped: $stacks was started in $place. Either of these stops it: sh $(word "$place/deploy.sh") down; sh deploy.sh down $stacks"
+        set -- "$stacks" ask
     fi
     use_stack "$1"
+    # scripts say what they mean; a hand may have meant devel
+    if [ "${2:-}" = ask ] && [ "$1" = prod ] && [ -t 0 ]; then
+        yes=''
+        confirm "Stop production, $ROOT_DOMAIN_NAME?"
+    fi
     services=$(labels_of "$COMPOSE_PROJECT_NAME" service | tr '\n' ' ')
     if [ -z "$services" ]; then
         say "nothing of $1 is up"
@@ -826,6 +889,12 @@ cmd_status() {
         [ -n "$(compose ps -a -q "$name")" ] || bad="$bad$name "
     done
     [ -n "$(compose ps -q)" ] || bad='nothing is running'
+    # that a container is healthy says that its program lives, and not that the API reaches database and S3
+    if [ "$mode" = prod ] && [ -n "$(compose ps -q --status running spi_api)" ] && [ -n "$(compose ps -q --status running spi_nginx)" ]; then
+        ready=$(compose exec -T spi_nginx curl -sS -m 20 "http://spi_api:${API_PORT:-8080}/readyz" 2>&1) || true
+        say "the API: $ready"
+        case $ready in *'"ready":true'*) ;; *) bad="${bad}spi_api " ;; esac
+    fi
     if [ "$mode" = prod ] && [ -n "$(compose ps -q --status running certbot)" ]; then
         say "certificates"
         certificates=$(compose exec -T certbot certbot certificates 2>/dev/null | grep -E 'Certificate Name|Domains|Expiry Date|No certificates' || true)
@@ -834,15 +903,23 @@ cmd_status() {
         # renewed when 30 days are left: fewer than 10 mean that it fails
         *'No cert'*)
             say "'sh deploy.sh prod-init' gets one"
-            bad="$bad certificate"
+            bad="${bad}certificate "
             ;;
-        *INVALID* | *'VALID: '[1-9]' day'* | *hour*) bad="$bad certificate" ;;
+        *INVALID* | *'VALID: '[1-9]' day'* | *hour*) bad="${bad}certificate " ;;
+        esac
+        case $certificates in *'Certificate Name'*)
+            server=$(compose ps -q --status running spi_nginx)
+            if [ -n "$server" ] && ! serves_certificate; then
+                say "the web server uses another one: it takes a new one within a minute; if it does not, 'docker restart $(docker inspect --format '{{slice .Name 1}}' "$server")'"
+                bad="${bad}spi_nginx "
+            fi
+            ;;
         esac
         renewal=$(compose exec -T certbot cat /etc/letsencrypt/sticky-pi-renewal 2>/dev/null || echo unknown)
         say "last attempt to renew (UTC): $renewal"
-        case $renewal in failed*) bad="$bad renewal" ;; esac
+        case $renewal in failed*) bad="${bad}renewal " ;; esac
     fi
-    [ -z "$bad" ] || die "not well: ${bad# }"
+    [ -z "$bad" ] || die "not well: ${bad% }"
 }
 
 cmd_logs() {
@@ -860,8 +937,16 @@ cmd_logs() {
     [ -n "$stacks" ] || die "there are no logs, as nothing is running: 'sh deploy.sh prod' starts it"
     case " $* " in
     *' -f '* | *' --follow '*) compose logs --tail 200 "$@" ;; # nothing in between would pass lines on as they come
-    *) if [ -t 1 ]; then compose logs --tail 200 "$@"; else compose logs --tail 200 "$@" | plain; fi ;;
+    *) if [ -t 1 ]; then compose logs --tail 200 "$@"; else plain_logs "$@"; fi ;;
     esac
+}
+
+# plain_logs ARGUMENTS: the logs as they are for a file, and compose's exit status
+plain_logs() {
+    {
+        status=$({ { compose logs --tail 200 "$@" && echo 0 >&3 || echo $? >&3; } | plain >&4; } 3>&1)
+    } 4>&1
+    return "$status"
 }
 
 cmd_scale() {
@@ -1318,7 +1403,7 @@ doctor_files() {
     path=$root/.secret.env
     [ -e "$path" ] || return 0
     if [ -n "$(find -L "$path" \( -perm -004 -o -perm -040 -o -perm -002 -o -perm -020 \))" ]; then
-        bad ".secret.env: other users can read or change $path: chmod 600 $path"
+        bad ".secret.env: other users can read or change $path: chmod 600 $(word "$path")"
     else
         good ".secret.env: nobody else can read it"
     fi
@@ -1350,6 +1435,8 @@ doctor_settings() {
         *[!0-9]* | ??????*) bad "$name is '$value': write a number into $root/.env" ;;
         esac
     done
+    fault=$(bundle_fault)
+    [ -z "$fault" ] || bad "$fault"
     for name in DEBUG DEVEL TESTING; do
         value=$(eval "printf '%s' \"\${$name:-}\"" | tr '[:upper:]' '[:lower:]')
         case $value in '' | 1 | true | t | yes | y | on | 0 | false | f | no | n | off | none) ;; *) bad "$name is '$value': write true or false into $root/.env" ;; esac

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/big"
 	"net"
@@ -28,6 +29,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/creack/pty"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest"
 )
@@ -102,10 +106,32 @@ func (o *ops) write(t *testing.T) {
 // run runs deploy.sh in the folder, without what the caller's environment sets, and gives its exit status and all it printed.
 func (o *ops) run(t *testing.T, folder string, args ...string) (int, string) {
 	t.Helper()
+	return o.runBy(t, nil, folder, args...)
+}
+
+// answered is run on a terminal at which somebody types the answer.
+func (o *ops) answered(t *testing.T, answer, folder string, args ...string) (int, string) {
+	t.Helper()
+	hands, terminal, err := pty.Open()
+	if err != nil {
+		t.Skipf("no terminal can be made: %v", err)
+	}
+	defer func() { _ = errors.Join(hands.Close(), terminal.Close()) }()
+	if _, err := io.WriteString(hands, answer+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	return o.runBy(t, terminal, folder, args...)
+}
+
+func (o *ops) runBy(t *testing.T, stdin *os.File, folder string, args ...string) (int, string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", append([]string{filepath.Join(o.dir, "deploy.sh")}, args...)...)
 	cmd.Dir = folder
+	if stdin != nil {
+		cmd.Stdin = stdin
+	}
 	cmd.Env = []string{"PATH=" + o.tools + ":" + o.path, "HOME=" + os.Getenv("HOME"), "LC_ALL=C"}
 	if host, ok := os.LookupEnv("DOCKER_HOST"); ok {
 		cmd.Env = append(cmd.Env, "DOCKER_HOST="+host)
@@ -218,6 +244,8 @@ func TestDoctorNamesWhatIsWrong(t *testing.T) {
 			o.env["ROOT_DOMAIN_NAME"] = "example.org"
 		}, want: "ROOT_DOMAIN_NAME is 'example.org'.*/.env"},
 		{name: "a number that is none", plant: func(_ *testing.T, o *ops) { o.env["API_PORT"] = "http" }, want: "API_PORT is 'http': write a number into .*/.env"},
+		{name: "an authority's root that is not there", plant: func(_ *testing.T, o *ops) { o.env["ACME_CA_BUNDLE"] = "/none/root.pem" }, want: "ACME_CA_BUNDLE is '/none/root.pem', and there is no such file"},
+		{name: "an authority's root without its folder", plant: func(_ *testing.T, o *ops) { o.env["ACME_CA_BUNDLE"] = "root.pem" }, want: "write the file's whole path"},
 		{name: "no mailbox", plant: func(_ *testing.T, o *ops) { o.secrets["ADMIN_EMAIL"] = "root" }, want: "ADMIN_EMAIL is 'root'"},
 		{name: "a secret that others read", after: func(t *testing.T, o *ops) {
 			if err := os.Chmod(filepath.Join(o.dir, ".secret.env"), 0o644); err != nil {
@@ -470,12 +498,120 @@ esac`)
 	}
 }
 
+// TestLogsEndAsComposeDoes has a compose that writes its log and then fails, as it does where the engine goes away.
+func TestLogsEndAsComposeDoes(t *testing.T) {
+	o := newOps(t)
+	o.write(t)
+	for want, ending := range map[int]string{0: "exit 0", 3: "exit 3"} {
+		o.tool(t, "docker", `case "$*" in
+*"compose version"*) echo 2.40.0 ;;
+"ps -aq"*) echo 0123456789ab ;;
+*"config --services"*) echo spi_api ;;
+*" logs "*) printf '\033[2Kspi_api-1  | a line\n'; `+ending+` ;;
+esac`)
+		if status, out := o.run(t, o.dir, "logs", "api"); status != want || !strings.HasSuffix(out, "spi_api-1  | a line\n") || strings.Contains(out, "\033") {
+			t.Errorf("status %d, want %d:\n%q", status, want, out)
+		}
+	}
+}
+
+// TestProdTakesItsStepsInOrder has a docker that only notes what it is asked for.
+func TestProdTakesItsStepsInOrder(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		args     []string
+		registry string // what fetching ends with
+		status   int
+		want     []string
+	}{
+		{"as it is", []string{"prod"}, "exit 0", 0, []string{"build", "up", "prune"}},
+		{"on the newest public images", []string{"prod", "--pull"}, "exit 0", 0, []string{"pull", "build --pull", "up", "prune"}},
+		{"without a registry", []string{"prod", "--pull"}, "exit 1", 1, []string{"pull"}},
+		{"misspelt", []string{"prod", "--pul"}, "exit 0", 2, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := newOps(t)
+			o.env["MYSQL_HOST"] = "db.pi.test" // one of somebody's own, which nobody waits for
+			o.write(t)
+			notes := filepath.Join(t.TempDir(), "steps")
+			if err := os.WriteFile(notes, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			o.tool(t, "docker", `note() { echo "$*" >>'`+notes+`'; }
+case "$*" in
+*"compose version"*) echo 2.40.0 ;;
+*" pending") echo none ;;
+*" pull --quiet --ignore-buildable") note pull; `+tt.registry+` ;;
+*" build --pull") note build --pull ;;
+*" build") note build ;;
+*" up -d --remove-orphans") note up ;;
+"image prune --force --filter label=org.opencontainers.image.source="*) note prune ;;
+esac`)
+			status, out := o.run(t, o.dir, tt.args...)
+			text, err := os.ReadFile(notes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.Join(tt.want, "\n"), strings.TrimSpace(string(text))); status != tt.status || diff != "" {
+				t.Errorf("status %d, want %d; steps (-want +got):\n%s\n%s", status, tt.status, diff, out)
+			}
+		})
+	}
+}
+
+// TestSettingsAreNoChangeOfTheSources looks at the version that is given to docker to build.
+func TestSettingsAreNoChangeOfTheSources(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("needs git")
+	}
+	o := newOps(t)
+	o.tool(t, "docker", `case "$*" in
+*"compose version"*) echo 2.40.0 ;;
+"ps -aq"*) echo 0123456789ab ;;
+*" logs "*) echo "version $STICKY_PI_VERSION" ;;
+esac`)
+	git := func(args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", o.dir, "-c", "user.name=test", "-c", "user.email=test@pi.test"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	want := func(version string) {
+		t.Helper()
+		if status, out := o.run(t, t.TempDir(), "logs"); status != 0 || !strings.Contains(out, "version "+version+"\n") {
+			t.Errorf("status %d, want version %s:\n%s", status, version, out)
+		}
+	}
+	o.write(t)
+	want("unknown")
+	git("init", "-q")
+	git("add", ".env", "deploy.sh", "docker-compose.yml")
+	git("commit", "-q", "-m", "a release")
+	commit := git("describe", "--always")
+	o.env["DEBUG"] = "true"
+	o.write(t)
+	want(commit)
+	if err := os.WriteFile(filepath.Join(o.dir, "docker-compose.yml"), []byte("services: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(commit + "-dirty")
+}
+
 // TestDownStopsNothingByAccident has containers that only sleep under the names of the services: who is stopped is in question,
 // and what compose says of containers is its own.
 func TestDownStopsNothingByAccident(t *testing.T) {
 	const image = "mariadb:11.8"
 	needImage(t, image)
 	here, there := newOps(t), newOps(t)
+	// a folder that a shell takes for several words
+	odd := filepath.Join(t.TempDir(), "a friend's copy")
+	if err := os.Rename(there.dir, odd); err != nil {
+		t.Fatal(err)
+	}
+	there.dir = odd
 	project := "sticky-pi-ops-" + strings.ToLower(rand.Text())[:8]
 	for _, o := range []*ops{here, there} {
 		o.env["COMPOSE_PROJECT_NAME"] = project
@@ -525,37 +661,50 @@ func TestDownStopsNothingByAccident(t *testing.T) {
 		status int
 		says   []string
 		left   []string
+		answer string // typed at a terminal
 	}{
-		{"nothing up", func() {}, []string{"down"}, 0, []string{"nothing is up"}, nil},
-		{"the logs of nothing", func() {}, []string{"logs", "api"}, 1, []string{"nothing is running: 'sh deploy.sh prod' starts it"}, nil},
-		{"the status of nothing", func() {}, []string{"status"}, 1, []string{"nothing is running: 'sh deploy.sh prod' starts it"}, nil},
-		{"the logs of what is no service", func() {}, []string{"logs", "apo"}, 2, []string{"there is no service apo"}, nil},
-		{"an account without a name", func() {}, []string{"user", "add"}, 2, []string{"write the account's name"}, nil},
-		{"production alone", func() { up(here, "prod") }, []string{"down"}, 0, []string{"stopping prod: spi_api spi_uid; its data stays in " + here.data}, nil},
-		{"a second API of devel", func() { up(here, "devel") }, []string{"scale", "api=2"}, 1, []string{"devel runs one API"}, []string{"devel"}},
-		{"devel alone", func() { up(here, "devel") }, []string{"down"}, 0, []string{"stopping devel: spi_api spi_uid;"}, nil},
+		{"nothing up", func() {}, []string{"down"}, 0, []string{"nothing is up"}, nil, ""},
+		{"the logs of nothing", func() {}, []string{"logs", "api"}, 1, []string{"nothing is running: 'sh deploy.sh prod' starts it"}, nil, ""},
+		{"the status of nothing", func() {}, []string{"status"}, 1, []string{"nothing is running: 'sh deploy.sh prod' starts it"}, nil, ""},
+		{"the logs of what is no service", func() {}, []string{"logs", "apo"}, 2, []string{"there is no service apo"}, nil, ""},
+		{"an account without a name", func() {}, []string{"user", "add"}, 2, []string{"write the account's name"}, nil, ""},
+		{"production alone", func() { up(here, "prod") }, []string{"down"}, 0, []string{"stopping prod: spi_api spi_uid; its data stays in " + here.data}, nil, ""},
+		{"production by hand, which was not meant", func() { up(here, "prod") }, []string{"down"}, 1, []string{"Stop production, " + opsDomain + "?", "nothing was changed"}, []string{"prod"}, "no"},
+		{"production by hand", func() {}, []string{"down"}, 0, []string{"Stop production, " + opsDomain + "?", "stopping prod:"}, nil, "yes"},
+		{"production by hand and by name", func() { up(here, "prod") }, []string{"down", "prod"}, 0, []string{"stopping prod:"}, nil, "no"},
+		{"devel by hand", func() { up(here, "devel") }, []string{"down"}, 0, []string{"stopping devel:"}, nil, "no"},
+		{"a second API of devel", func() { up(here, "devel") }, []string{"scale", "api=2"}, 1, []string{"devel runs one API"}, []string{"devel"}, ""},
+		{"devel alone", func() { up(here, "devel") }, []string{"down"}, 0, []string{"stopping devel: spi_api spi_uid;"}, nil, ""},
 		{"both", func() { up(here, "prod", "devel") }, []string{"down"}, 1, []string{
 			"nothing was stopped", "'sh deploy.sh down devel' stops devel", "'sh deploy.sh down prod' stops production",
-		}, []string{"prod", "devel"}},
-		{"another word", func() {}, []string{"down", "all"}, 2, []string{"down takes prod or devel"}, []string{"prod", "devel"}},
-		{"another command while both are up", func() {}, []string{"logs"}, 0, []string{"both up: this is about production"}, []string{"prod", "devel"}},
-		{"devel of both", func() {}, []string{"down", "devel"}, 0, []string{"stopping devel:"}, []string{"prod"}},
-		{"devel once more", func() {}, []string{"down", "devel"}, 0, []string{"nothing of devel is up"}, []string{"prod"}},
-		{"production of both", func() { up(here, "devel") }, []string{"down", "prod"}, 0, []string{"stopping prod:"}, []string{"devel"}},
+		}, []string{"prod", "devel"}, ""},
+		{"another word", func() {}, []string{"down", "all"}, 2, []string{"down takes prod or devel"}, []string{"prod", "devel"}, ""},
+		{"another command while both are up", func() {}, []string{"logs"}, 0, []string{"both up: this is about production"}, []string{"prod", "devel"}, ""},
+		{"devel of both", func() {}, []string{"down", "devel"}, 0, []string{"stopping devel:"}, []string{"prod"}, ""},
+		{"devel once more", func() {}, []string{"down", "devel"}, 0, []string{"nothing of devel is up"}, []string{"prod"}, ""},
+		{"production of both", func() { up(here, "devel") }, []string{"down", "prod"}, 0, []string{"stopping prod:"}, []string{"devel"}, ""},
 		{"of another checkout", func() {
 			compose(t.Context(), here, "devel", "down", "-t", "0")
 			up(there, "prod")
-		}, []string{"down"}, 1, []string{"nothing was stopped", "'sh " + there.dir + "/deploy.sh down' stops it"}, []string{"prod"}},
-		{"of another checkout, by its name", func() {}, []string{"down", "prod"}, 0, []string{"stopping prod:"}, nil},
+		}, []string{"down"}, 1, []string{
+			"nothing was stopped", "sh '" + strings.ReplaceAll(there.dir, "'", `'\''`) + "/deploy.sh' down; sh deploy.sh down prod",
+		}, []string{"prod"}, ""},
+		{"of another checkout, by its name", func() {}, []string{"down", "prod"}, 0, []string{"stopping prod:"}, nil, ""},
 		{"of a checkout that was moved away", func() {
 			up(there, "prod")
 			if err := os.Rename(there.dir, there.dir+"-elsewhere"); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{"down"}, 0, []string{"stopping prod:"}, nil},
+		}, []string{"down"}, 0, []string{"stopping prod:"}, nil, ""},
 	} {
 		tt.up()
-		status, out := here.run(t, here.data, tt.args...)
+		run := here.run
+		if tt.answer != "" {
+			run = func(t *testing.T, folder string, args ...string) (int, string) {
+				return here.answered(t, tt.answer, folder, args...)
+			}
+		}
+		status, out := run(t, here.data, tt.args...)
 		for _, want := range tt.says {
 			if status != tt.status || !strings.Contains(out, want) {
 				t.Errorf("%s: status %d, want %d and %q:\n%s", tt.name, status, tt.status, want, out)

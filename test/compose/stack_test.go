@@ -117,7 +117,7 @@ func newComposed(t *testing.T) *composed {
 			{"sh", filepath.Join(c.dir, "deploy.sh"), "down", "devel"},
 			// files of the containers' users, which the test's own may not be able to delete
 			{"docker", "run", "--rm", "--network", "none", "-v", filepath.Dir(c.data) + ":/v", "--entrypoint", "sh", "nginx:stable", "-c", "rm -rf /v/*"},
-			{"docker", "volume", "rm", "-f", c.project + "_db_run", c.project + "-devel_db_run"},
+			{"docker", "volume", "rm", "-f", c.project + "_db_run", c.project + "_db_tmp", c.project + "-devel_db_run", c.project + "-devel_db_tmp"},
 			{"docker", "rmi", "sticky-pi/api:" + c.project, "sticky-pi/s3:" + c.project, "sticky-pi/uid:" + c.project, "sticky-pi/webapp:" + c.project},
 		} {
 			cmd := exec.CommandContext(ctx, args[0], args[1:]...)
