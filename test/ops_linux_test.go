@@ -603,7 +603,7 @@ esac`)
 // TestDownStopsNothingByAccident has containers that only sleep under the names of the services: who is stopped is in question,
 // and what compose says of containers is its own.
 func TestDownStopsNothingByAccident(t *testing.T) {
-	const image = "mariadb:11.8"
+	const image = "nginx:stable"
 	needImage(t, image)
 	here, there := newOps(t), newOps(t)
 	// a folder that a shell takes for several words

@@ -105,6 +105,9 @@ func TestProductionStack(t *testing.T) {
 		if after := c.started(t); !slices.Equal(before, after) {
 			t.Errorf("containers were restarted:\n%s\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
 		}
+		if out := c.deploy(t, "", "status"); !strings.Contains(out, `"ready":true`) {
+			t.Errorf("status:\n%s", out)
+		}
 	})
 
 	photos := newPhotographs(t)
@@ -147,6 +150,10 @@ func TestProductionStack(t *testing.T) {
 		}
 		if i, running := c.inspect(t)["spi_s3"]; running {
 			t.Errorf("%s runs", i.Name)
+		}
+		// every container is healthy, and pictures cannot be had
+		if out, err := c.try(ctx, "", []string{"S3_HOST=s3.provider.test"}, "status"); err == nil || !strings.HasSuffix(lastLine(out), "not well: spi_api") {
+			t.Errorf("status: %v\n%s", err, out)
 		}
 	})
 
@@ -369,6 +376,10 @@ func (c *composed) testContainers(t *testing.T) {
 		if user := containers[service].Config.User; user != "10001:10001" {
 			t.Errorf("%s runs as %q", service, user)
 		}
+	}
+	// what is sorted on disk must not count as memory
+	if kind := c.exec(t, "spi_db", "stat", "-f", "-c", "%T", "/tmp"); kind == "tmpfs" {
+		t.Errorf("the database's /tmp is a %s", kind)
 	}
 	// the processes that talk to clients, and the database
 	for _, service := range []string{"spi_nginx", "spi_db"} {
