@@ -2,10 +2,14 @@ package viewer
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 	"github.com/sticky-pi/sticky-pi-server/test/stack"
@@ -78,5 +82,32 @@ func annotate(t testing.TB, c *spi.Client, image spi.Image, contours ...spi.Cont
 	}
 	if _, err := c.PutAnnotations(t.Context(), text); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestTimesAreShownInTheZoneThatIsChosenAndStayInIt(t *testing.T) {
+	s := start(t)
+	series(t, client(t, s), device, june, 2)
+	b := open(t, s, desktop)
+	b.logIn("/data?"+juneRange, stack.AdminName, stack.AdminPassword)
+	const first = `(document.querySelector('.data-table tbody tr:not(.space)')?.innerText ?? '')`
+	b.waitFor(first + `.includes('2022-06-01 00:00:00')`)
+	b.choose(`.top .zone select`, "America/Vancouver")
+	b.waitFor(first + `.includes('2022-05-31 17:00:00') && document.querySelector('.data-table thead').innerText.includes('America/Vancouver')`)
+	b.look("zone-data")
+	b.do(chromedp.Navigate(b.url + "/images?" + juneRange + "&image=" + device + ".2022-06-01_00-20-00"))
+	b.waitFor(`document.querySelector('.image-head time')?.innerText === '2022-05-31 17:20:00 UTC−07:00'`)
+	b.do(chromedp.KeyEvent(kb.Escape))
+	b.waitFor(`document.querySelector('.image-view') === null`)
+	b.look("zone-images")
+	b.quiet()
+}
+
+// choose takes one of a list.
+func (b *tab) choose(selector, value string) {
+	b.Helper()
+	b.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.value = %q; e.dispatchEvent(new Event('change', { bubbles: true })) })()`, selector, value)))
+	if got := eval[string](b, fmt.Sprintf(`document.querySelector(%q).value`, selector)); got != value {
+		b.Fatalf("there is no %q to choose", value)
 	}
 }

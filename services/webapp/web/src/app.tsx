@@ -2,7 +2,7 @@ import type { ComponentType } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { ApiError } from './api/http'
 import { useStore } from './lib/store'
-import { count, zoneName } from './lib/time'
+import { count, zoneName, zoneNames, type Zone } from './lib/time'
 import { HOME, pages, type Page } from './pages/registry'
 import { live } from './state/live'
 import { theme, zone } from './state/prefs'
@@ -161,12 +161,31 @@ function Live() {
 function ZoneSwitch() {
   const now = useStore(zone)
   return (
-    <button type="button" class="quiet zone" title="Time zone of all times shown: UTC or this computer's" onClick={() => zone.set(now === 'utc' ? 'local' : 'utc')}>
+    <label class="zone" title="The time zone of all times that are shown; traps do not tell theirs">
       <Icon name="clock" />
-      <span class="sr-only">Time zone: </span>
-      {zoneName(now)}
-    </button>
+      <span class="sr-only">Time zone</span>
+      <select value={now} onChange={(e) => zone.set(e.currentTarget.value as Zone)}>
+        <option value="utc">UTC</option>
+        <option value="local">{zoneName('local')} (here)</option>
+        {[...regions].map(([region, names]) => (
+          <optgroup key={region} label={region}>
+            {names.map((name) => (
+              <option key={name} value={name}>
+                {name.slice(region.length + 1).replaceAll('_', ' ')}
+              </option>
+            ))}
+          </optgroup>
+        ))}
+      </select>
+    </label>
   )
+}
+
+/** The zones of each part of the world. */
+const regions = new Map<string, Zone[]>()
+for (const name of zoneNames()) {
+  const region = name.slice(0, name.indexOf('/'))
+  regions.set(region, [...(regions.get(region) ?? []), name])
 }
 
 const nextTheme = { auto: 'light', light: 'dark', dark: 'auto' } as const

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { count, dayOf, nameTime, parseTime, showDuration, showTime, typedTime, typedZone, wireTime, zoneName } from './time'
+import { count, dayOf, nameTime, parseTime, showDuration, showTime, typedTime, typedZone, wireTime, zoneName, zoneNames } from './time'
 
 const T = Date.UTC(2020, 5, 20, 21, 33, 24) / 1000
 
@@ -35,6 +35,28 @@ describe('writing times', () => {
     expect(showTime(T, 'local')).toContain(`${String(d.getHours()).padStart(2, '0')}:33:24`)
     expect(zoneName('utc')).toBe('UTC')
     expect(zoneName('local', T)).toMatch(/^UTC[+−]\d\d:\d\d$/)
+  })
+})
+
+describe('a zone of the time zone database', () => {
+  // the hours of Vancouver are an hour further from UTC in winter
+  it.each([
+    ['America/Vancouver', '2020-06-20T21:33:24Z', '2020-06-20 14:33:24', 'UTC−07:00'],
+    ['America/Vancouver', '2020-12-20T02:00:00Z', '2020-12-19 18:00:00', 'UTC−08:00'],
+    ['Asia/Kathmandu', '2020-06-20T21:33:24Z', '2020-06-21 03:18:24', 'UTC+05:45'],
+    ['Europe/Lisbon', '2020-12-20T02:00:00Z', '2020-12-20 02:00:00', 'UTC+00:00'],
+  ] as const)('%s shows %s as %s', (zone, at, want, name) => {
+    expect(showTime(parseTime(at), zone)).toBe(want)
+    expect(zoneName(zone, parseTime(at))).toBe(name)
+    expect(typedTime(want.replace(' ', 'T'), zone)).toBe(parseTime(at))
+  })
+  it('is one of those that can be chosen', () => expect(zoneNames()).toEqual(expect.arrayContaining(['America/Vancouver', 'Europe/Lisbon'])))
+  it('is named in full beside a field', () => expect(typedZone('America/Vancouver')).toBe('America/Vancouver'))
+  it('has the typed hours on both sides of a change of the clock', () => {
+    const at = (text: string) => wireTime(typedTime(text, 'Europe/Zurich'))
+    expect([at('2026-10-25T01:59'), at('2026-10-25T03:00'), at('2026-03-29T01:59'), at('2026-03-29T03:00')]).toEqual([
+      '2026-10-24T23:59:00Z', '2026-10-25T02:00:00Z', '2026-03-29T00:59:00Z', '2026-03-29T01:00:00Z',
+    ])
   })
 })
 

@@ -1,6 +1,25 @@
 // Times are seconds since the epoch (UTC) everywhere; text only at the edges: the wire, addresses, and what people read.
 
-export type Zone = 'utc' | 'local'
+/** UTC, this computer's, or one of the time zone database: America/Vancouver. */
+export type Zone = 'utc' | 'local' | `${string}/${string}`
+
+/** The names that this browser knows, in order. */
+export function zoneNames(): Zone[] {
+  return Intl.supportedValuesOf('timeZone').filter((name): name is `${string}/${string}` => name.includes('/'))
+}
+
+const formats = new Map<Zone, Intl.DateTimeFormat>()
+
+/** By how many seconds the zone's clock is ahead of UTC at a time. */
+export function ahead(t: number, zone: Zone): number {
+  if (zone === 'utc') return 0
+  if (zone === 'local') return -new Date(t * 1000).getTimezoneOffset() * 60
+  let format = formats.get(zone)
+  if (!format) formats.set(zone, (format = new Intl.DateTimeFormat('en', { timeZone: zone, timeZoneName: 'longOffset' })))
+  const name = format.formatToParts(t * 1000).find((p) => p.type === 'timeZoneName')?.value ?? ''
+  const m = /^GMT([+-])(\d\d):(\d\d)/.exec(name) // GMT alone: none
+  return m ? (m[1] === '-' ? -1 : 1) * (Number(m[2]) * 3600 + Number(m[3]) * 60) : 0
+}
 
 export const DAY = 86400
 
@@ -35,18 +54,14 @@ export function dayOf(t: number): string {
 
 /** For people: 2020-06-20 21:33:24, in the zone. */
 export function showTime(t: number, zone: Zone, seconds = true): string {
-  const d = new Date(t * 1000)
-  const text =
-    zone === 'utc'
-      ? wireTime(t).slice(0, 19).replace('T', ' ')
-      : `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}`
+  const text = wireTime(Math.round(t) + ahead(t, zone)).slice(0, 19).replace('T', ' ')
   return seconds ? text : text.slice(0, 16)
 }
 
 /** How the zone is called beside a time. */
 export function zoneName(zone: Zone, t = Date.now() / 1000): string {
   if (zone === 'utc') return 'UTC'
-  const minutes = -new Date(t * 1000).getTimezoneOffset()
+  const minutes = ahead(t, zone) / 60
   const sign = minutes < 0 ? '−' : '+'
   const abs = Math.abs(minutes)
   return `UTC${sign}${pad(Math.floor(abs / 60))}:${pad(abs % 60)}`
@@ -54,13 +69,15 @@ export function zoneName(zone: Zone, t = Date.now() / 1000): string {
 
 /** Seconds of a date and time as a browser's field gives them, in the zone: 2020-06-20T21:33, or with seconds. NaN for anything else. */
 export function typedTime(text: string, zone: Zone): number {
-  const full = text.length === 16 ? `${text}:00` : text
-  return zone === 'utc' ? parseTime(full) : Math.round(new Date(full).getTime() / 1000)
+  const shown = parseTime(text.length === 16 ? `${text}:00` : text)
+  if (Number.isNaN(shown)) return NaN
+  // the zone's offset is that of the time that is looked for
+  return shown - ahead(shown - ahead(shown, zone), zone)
 }
 
 /** How the zone is called beside such a field. It names no offset: that is the typed date's own, and may not be today's. */
 export function typedZone(zone: Zone): string {
-  return zone === 'utc' ? 'UTC' : 'local time'
+  return zone === 'utc' ? 'UTC' : zone === 'local' ? 'local time' : zone
 }
 
 /** A length of time for people: 45 s, 12 min, 3 h, 2 days. */

@@ -1,6 +1,6 @@
 // What a person likes, kept in this browser: no part of what is looked at.
 import { Store } from '../lib/store'
-import type { Zone } from '../lib/time'
+import { zoneNames, type Zone } from '../lib/time'
 
 export type Theme = 'auto' | 'light' | 'dark'
 
@@ -24,7 +24,7 @@ function kept<T extends string>(name: string, allowed: readonly T[], first: T): 
 }
 
 export const theme = kept<Theme>('theme', ['auto', 'light', 'dark'], 'auto')
-export const zone = kept<Zone>('zone', ['utc', 'local'], 'utc')
+export const zone = kept<Zone>('zone', ['utc', 'local', ...zoneNames()], 'utc')
 export const contours = kept<'on' | 'off'>('contours', ['on', 'off'], 'on')
 
 /** Whether the page is dark now; charts draw on canvases, which no style sheet reaches. */

@@ -7,7 +7,7 @@ import type { Annotation, Image } from '../../api/types'
 import { LIGHT_MEANS, lightOf } from '../../lib/light'
 import { showPosition } from '../../lib/position'
 import { useStore } from '../../lib/store'
-import { count, DAY, parseTime, showTime, wireTime, zoneName, type Zone } from '../../lib/time'
+import { count, DAY, parseTime, showTime, typedZone, wireTime, zoneName, type Zone } from '../../lib/time'
 import { zone } from '../../state/prefs'
 import { inScope, useScope } from '../../state/scope'
 import { formatView, useView } from '../../state/view'
@@ -157,7 +157,7 @@ function Table({ blocks, total }: { blocks: readonly Block[]; total: number }) {
             <tr aria-rowindex={1}>
               <th scope="col">Device</th>
               {/* not how far from UTC: summer's and winter's rows stand in one table */}
-              <th scope="col">Date ({inZone === 'utc' ? 'UTC' : 'local time'})</th>
+              <th scope="col">Date ({typedZone(inZone)})</th>
               {columns.map(([title, kind, , , means]) => (
                 <th key={title} scope="col" class={kind} title={means}>
                   {title}

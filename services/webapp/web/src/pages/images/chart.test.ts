@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { compareOptions, type Look } from './chart'
+import { compareOptions, tzDate, type Look } from './chart'
 
 const look: Look = { temperature: '', humidity: '', insects: '', grid: '', text: '', narrow: false }
 const of = (counts: boolean) => compareOptions({ width: 600, height: 300, look, zone: 'utc', window: () => [0, 1], counts, colours: ['#000000'] })
@@ -15,3 +15,9 @@ it('an axis that measures is as uPlot makes it', () => {
   expect(of(false).scales?.['y']).toEqual({ auto: true })
   expect(of(false).axes?.[1]?.incrs).toBeUndefined()
 })
+
+it.each([
+  ['utc', 21],
+  ['America/Vancouver', 14],
+  ['Asia/Tokyo', 6],
+] as const)('the hours on the axis are those of %s', (zone, hour) => expect(tzDate(zone)(Date.UTC(2020, 5, 20, 21, 33) / 1000).getHours()).toBe(hour))

@@ -2,7 +2,7 @@
 import uPlot from 'uplot'
 import type { DeviceSeries } from '../../api/series'
 import { lightColour } from '../../lib/colour'
-import type { Zone } from '../../lib/time'
+import { ahead, type Zone } from '../../lib/time'
 import type { Span } from '../../lib/window'
 import { drawLine, gapOf } from './lines'
 
@@ -63,9 +63,13 @@ export interface PanelChart {
 
 const font = (look: Look) => `${look.narrow ? 10 : 11}px system-ui, sans-serif`
 
-/** Times on the axis are the zone's. */
+/** Times on the axis are the zone's: of the date that uPlot gets, the hours and minutes of this computer's zone are the zone's. */
 export function tzDate(zone: Zone): (t: number) => Date {
-  return zone === 'utc' ? (t) => uPlot.tzDate(new Date(t * 1000), 'Etc/UTC') : (t) => new Date(t * 1000)
+  if (zone === 'local') return (t) => new Date(t * 1000)
+  return (t) => {
+    const shown = (t + ahead(t, zone)) * 1000
+    return new Date(shown + new Date(shown).getTimezoneOffset() * 60_000)
+  }
 }
 
 function axis(look: Look, scale: string, stroke: string, side: uPlot.Axis.Side, size: number): uPlot.Axis {
