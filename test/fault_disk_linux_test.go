@@ -9,6 +9,25 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/test/stack"
 )
 
+func TestAFullDiskForTemporaryFilesIsNoFaultOfTheUpload(t *testing.T) {
+	t.Parallel()
+	temporary := t.TempDir()
+	if err := syscall.Mount("tmpfs", temporary, "tmpfs", 0, "size=6m"); err != nil {
+		t.Skipf("needs a small file system, which only root may mount: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(temporary, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	s := stack.Local(t, stack.Options{Environ: []string{"TMPDIR=" + temporary}})
+	c := newCaller(t, s)
+	// the first 4 MB, which a form may keep in memory, fit the disk
+	wantUnavailable(t, "an upload that the temporary folder has no room for", c.put(t.Context(), takeShot(noise(1, 12<<20))))
+	wantStatus(t, "an upload that needs no temporary file", c.put(t.Context(), takeShot(smallShot())), http.StatusOK)
+	stillRuns(t, s)
+}
+
 func TestAFullDiskRefusesUploadsAndKeepsWhatIsThere(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

@@ -184,11 +184,11 @@ func (f *form) addFile(name string, r io.Reader) error {
 	return err
 }
 
-// diskWriter tells a full disk here from a broken connection there.
-type diskWriter struct{ *os.File }
+// diskWriter tells a full disk here from a broken connection there. The file is not embedded: io.Copy would call its ReadFrom.
+type diskWriter struct{ file *os.File }
 
 func (w diskWriter) Write(b []byte) (int, error) {
-	n, err := w.File.Write(b)
+	n, err := w.file.Write(b)
 	if err != nil {
 		err = noRoom(err)
 	}
