@@ -29,6 +29,32 @@ var fuzzed = []struct {
 	{"/get_images/image", "", false, []string{`[{"device":"5c173ff_","datetime":"2020-06-20T21:33:24Z"}]`, "null"}},
 	{"/get_image_series/thumbnail", jsonType, false, []string{`[{"device":"%","start_datetime":"2020-06-20","end_datetime":"2020-06-21_00-00-00"}]`}},
 	{"/delete_images", jsonType, false, []string{`[{"device":"5c173ff2","datetime":"2020-06-20_21-33-24","id":1}]`}},
+	{"/put_uid_annotations", jsonType, false, []string{`[{"annotations":[{"contour":[[[1,2]]],"name":"insect","value":0}],"metadata":{"algo_name":"a",` +
+		`"algo_version":"1598113346-ad2cd78dfaca12821046dfb8994724d5","device":"5c173ff2","datetime":"2020-06-20_21-33-24","md5":"9e6e908d9c29d332b511f8d5121857f8"}}]`}},
+	{"/get_uid_annotations/data", jsonType, false, []string{`[{"device":"5c173ff2","datetime":"2020-06-20_21-33-24"}]`}},
+	{"/get_uid_annotations_series/json", jsonType, false, []string{`[{"device":"%","start_datetime":"2020-06-20","end_datetime":"2020-06-21_00-00-00"}]`}},
+	{"/get_images_to_annotate/image", jsonType, false, []string{`[{"device":"%","start_datetime":"2020-06-20","end_datetime":"2020-06-21","algo_name":"a",` +
+		`"algo_version":"1598113346-ad2cd78dfaca12821046dfb8994724d5","limit":2}]`}},
+	{"/report_uid_failure", jsonType, false, []string{`[{"device":"5c173ff2","datetime":"2020-06-20_21-33-24","algo_name":"a",` +
+		`"algo_version":"1598113346-ad2cd78dfaca12821046dfb8994724d5","reason":"r","given_back":1}]`}},
+	{"/get_uid_failures", jsonType, false, []string{`[{"device":"%","start_datetime":"2020-06-20","end_datetime":"2020-06-21","algo_name":null}]`}},
+	{"/retry_uid_failures", jsonType, false, []string{`[{"device":"%","start_datetime":"2020-06-20","end_datetime":"2020-06-21"}]`}},
+	{"/get_uid_backlog", jsonType, false, []string{`[{"algo_name":"a"},{}]`}},
+	{"/_put_tiled_tuboids", "multipart/form-data; boundary=b", false, []string{
+		"--b\r\nContent-Disposition: form-data; name=tuboid_id\r\n\r\n\"08038ade.2020-07-08_20-00-00.2020-07-09_15-00-00.1-a.0001\"\r\n--b--\r\n"}},
+	{"/get_tiled_tuboid_series/data", jsonType, false, []string{`[{"device":"%","start_datetime":"2020-06-20","end_datetime":"2020-06-21"}]`}},
+	{"/delete_tiled_tuboids", jsonType, false, []string{`[{"device":"%","start_datetime":"2020-06-20","end_datetime":"2020-06-21"}]`}},
+	{"/put_itc_labels", jsonType, false, []string{`[{"tuboid_id":"t","algo_name":"a","algo_version":"1","label":1,"pattern":"^a","type":"x","order":null}]`}},
+	{"/_get_itc_labels", jsonType, false, []string{`[{"tuboid_id":"t"}]`}},
+	{"/_get_ml_bundle_file_list/all", jsonType, false, []string{`"bundle"`}},
+	{"/_get_ml_bundle_upload_links", jsonType, false, []string{`[{"bundle_name":"b","key":"output/model_final.pth","md5":"9e6e908d9c29d332b511f8d5121857f8","mtime":1.5,"more":[1]}]`}},
+	{"/get_projects", jsonType, false, []string{`[{"name":"%","notes":null}]`}},
+	{"/put_projects", jsonType, false, []string{`[{"name":"a","description":"b\nc"}]`}},
+	{"/delete_projects", jsonType, true, []string{`[{"name":"a"}]`}},
+	{"/get_project_permissions", jsonType, false, []string{`[{"id":1}]`}},
+	{"/put_project_permissions", jsonType, false, []string{`[{"project_id":1,"user_id":1,"level":3}]`}},
+	{"/get_project_series", jsonType, false, []string{`[{"project_id":1}]`}},
+	{"/put_project_series", jsonType, false, []string{`[{"project_id":1,"device":"5c173ff2","start_datetime":"2020-06-20","end_datetime":"2020-06-21","a":"2020-06-20","b":1e2}]`}},
 	{"/_put_new_images", "multipart/form-data; boundary=b", false, []string{"--b--\r\n", "--b\r\nContent-Disposition: form-data; name=\"a.md5\"\r\n\r\nx\r\n--b--\r\n"}},
 }
 
@@ -54,6 +80,9 @@ func FuzzBodies(f *testing.F) {
 	upload.WriteString("\r\n--b--\r\n")
 	f.Add(len(fuzzed)-1, upload.Bytes())
 
+	if project := fuzzCall(f, s, basic(stack.AdminName, stack.AdminPassword), "/put_projects", jsonType, []byte(`[{"name":"the first"}]`)); project.status != http.StatusOK {
+		f.Fatalf("%d %s", project.status, project.body)
+	}
 	reader := fuzzCall(f, s, basic(stack.AdminName, stack.AdminPassword), "/put_users", jsonType,
 		[]byte(`[{"username":"reader","password":"reader","can_write":false}]`))
 	if reader.status != http.StatusOK {
