@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { compareOptions, tzDate, type Look } from './chart'
+import { areApart, compareOptions, tzDate, type Look } from './chart'
 
 const look: Look = { temperature: '', humidity: '', insects: '', grid: '', text: '', narrow: false }
 const of = (counts: boolean) => compareOptions({ width: 600, height: 300, look, zone: 'utc', window: () => [0, 1], counts, colours: ['#000000'] })
@@ -21,3 +21,12 @@ it.each([
   ['America/Vancouver', 14],
   ['Asia/Tokyo', 6],
 ] as const)('the hours on the axis are those of %s', (zone, hour) => expect(tzDate(zone)(Date.UTC(2020, 5, 20, 21, 33) / 1000).getHours()).toBe(hour))
+
+it.each<[string, boolean, number, number]>([
+  ['few images, however near', true, 3, 0.1],
+  ['many with room for them', true, 60, 12],
+  ['many without', false, 60, 9],
+])('%s: points are drawn (%s)', (_, want, n, pixels) => {
+  const u = { data: [Array.from({ length: n }, (_, i) => i)] as unknown as [number[]], valToPos: (t: number) => 40 + t * pixels }
+  expect(areApart(u, 1, 0, n - 1)).toBe(want)
+})

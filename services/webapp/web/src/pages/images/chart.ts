@@ -112,8 +112,20 @@ function line(scale: string, stroke: string): uPlot.Series {
     width: 1,
     // a missing value is bridged by the line, and has no point
     paths,
-    points: { size: 5, width: 1, stroke, fill: stroke },
+    points: { size: 5, width: 1, stroke, fill: stroke, show: areApart },
   }
+}
+
+/** Images that have points however near each other they are: in a long range, a line through a few of them is too short to be seen. */
+const FEW = 24
+/** The least room for a point, in pixels. */
+const APART = 10
+
+/** Whether the images in sight have points. */
+export function areApart(u: Pick<uPlot, 'data' | 'valToPos'>, _: number, first: number, last: number): boolean {
+  if (last - first < FEW) return true
+  const [a, b] = [u.data[0][first], u.data[0][last]] as [number, number]
+  return (u.valToPos(b, 'x') - u.valToPos(a, 'x')) / (last - first) >= APART
 }
 
 /** Steps of an axis that counts: whole numbers. */
@@ -186,19 +198,19 @@ function drawLight(u: uPlot, s: DeviceSeries, scale: Span): void {
   u.ctx.beginPath()
   u.ctx.rect(left, y, width, side)
   u.ctx.clip()
-  let drawn = -Infinity
-  let from = lowerBound(s.time, min - side / perSecond)
-  for (; from < s.time.length && (s.time[from] as number) <= max + side / perSecond; from++) {
-    const value = light[from]
-    if (value === null || value === undefined) continue
-    const x = left + ((s.time[from] as number) - min) * perSecond
-    if (x - drawn < ratio) continue // there is one on this pixel
-    drawn = x
-    const next = s.time[from + 1]
-    const room = next === undefined ? side : (next - (s.time[from] as number)) * perSecond
-    const w = Math.max(ratio, Math.min(side, room))
-    u.ctx.fillStyle = lightColour(value, scale)
-    u.ctx.fillRect(x - w / 2, y, w, side)
+  for (let i = lowerBound(s.time, min - side / perSecond); i < s.time.length; ) {
+    const t = s.time[i] as number
+    if (t > max + side / perSecond) break
+    const value = light[i]
+    let next = i + 1
+    if (value !== null && value !== undefined) {
+      while (next < s.time.length && ((s.time[next] as number) - t) * perSecond < ratio) next++ // those on the same pixel
+      const room = next < s.time.length ? ((s.time[next] as number) - t) * perSecond : side
+      const w = Math.max(ratio, Math.min(side, room))
+      u.ctx.fillStyle = lightColour(value, scale)
+      u.ctx.fillRect(left + (t - min) * perSecond - w / 2, y, w, side)
+    }
+    i = next
   }
   u.ctx.restore()
 }
