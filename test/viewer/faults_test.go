@@ -454,10 +454,10 @@ func TestANewImageFollowsTheOneThatIsOpen(t *testing.T) {
 	images := series(t, c, device, now.Add(-time.Hour), 2)
 	b := open(t, s, desktop)
 	b.logIn("/images?image="+name(images[1]), stack.AdminName, stack.AdminPassword)
-	b.waitFor(`document.querySelector('.metadata code') !== null && document.querySelector('button[aria-label="Next image"]').disabled`)
+	b.waitFor(`document.querySelector('.metadata code') !== null && document.querySelector('button.neighbour[aria-label^="Next image"]').disabled`)
 	b.waitFor(isLive)
 	series(t, c, device, now.Add(-10*time.Minute), 1)
-	b.waitFor(`!document.querySelector('button[aria-label="Next image"]').disabled`)
+	b.waitFor(`!document.querySelector('button.neighbour[aria-label^="Next image"]').disabled`)
 	b.quiet()
 }
 

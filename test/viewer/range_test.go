@@ -165,7 +165,7 @@ func TestTheSpaceBarPlaysAnImageThatWasOpenedByItsAddress(t *testing.T) {
 	images := series(t, client(t, s), device, june, 3)
 	b := open(t, s, desktop)
 	b.logIn("/images?"+juneRange+"&image="+name(images[0]), stack.AdminName, stack.AdminPassword)
-	b.waitFor(`document.querySelector('.metadata') !== null && !document.querySelector('button[aria-label="Next image"]').disabled`)
+	b.waitFor(`document.querySelector('.metadata') !== null && !document.querySelector('button.neighbour[aria-label^="Next image"]').disabled`)
 	b.do(chromedp.KeyEvent(" "))
 	b.waitFor(`location.search.includes('image=` + name(images[2]) + `') && document.querySelector('.image-view') !== null`)
 	b.do(chromedp.KeyEvent(kb.Escape))

@@ -129,14 +129,17 @@ func TestTheImageIsWalkedByKeysAndPlays(t *testing.T) {
 			fmt.Sprint(images[i].ID) + `'`)
 	}
 	shows(1)
-	b.waitFor(`!document.querySelector('button[aria-label="Next image"]').disabled`) // its neighbours are known
+	b.waitFor(`!document.querySelector('button.neighbour[aria-label^="Next image"]').disabled`) // its neighbours are known
+	if got := eval[[]string](b, `[...document.querySelectorAll('.neighbour')].map((e) => e.innerText.trim())`); !slices.Equal(got, []string{"20 min earlier", "20 min later"}) {
+		t.Errorf("the images beside it are %q", got)
+	}
 	b.do(chromedp.KeyEvent(kb.ArrowRight))
 	shows(2)
 	b.do(chromedp.KeyEvent(kb.ArrowLeft))
 	shows(1)
 	b.do(chromedp.KeyEvent(kb.ArrowLeft))
 	shows(0)
-	if !eval[bool](b, `document.querySelector('button[aria-label="Previous image"]').disabled`) {
+	if !eval[bool](b, `document.querySelector('button.neighbour[aria-label^="Previous image"]').disabled`) {
 		t.Error("there is something before the first image")
 	}
 	b.do(chromedp.Click(`button[aria-label="Play (space)"]`))

@@ -7,7 +7,7 @@ import type { Image } from '../../api/types'
 import { LIGHT_MEANS, lightOf } from '../../lib/light'
 import { showPosition } from '../../lib/position'
 import { useStore } from '../../lib/store'
-import { count, DAY, parseTime, showTime, zoneName } from '../../lib/time'
+import { count, DAY, parseTime, showDuration, showTime, zoneName } from '../../lib/time'
 import type { Span } from '../../lib/window'
 import { contours, zone } from '../../state/prefs'
 import { refresh, refreshes } from '../../state/scope'
@@ -231,7 +231,7 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
       {error && <ErrorBox error={error} retry={refresh} />}
       {missing && <ErrorBox error={new Error('There is no such image (any more).')} />}
       <div class="image-row">
-        <Neighbour image={before} label="Previous image" onOpen={() => step(before)} />
+        <Neighbour image={before} label="Previous image" away={before ? `${showDuration(ref.time - parseTime(before.datetime))} earlier` : ''} onOpen={() => step(before)} />
         {stage ? (
           <Stage
             width={stage.width}
@@ -249,7 +249,7 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
         ) : (
           <div class="stage" />
         )}
-        <Neighbour image={after} label="Next image" onOpen={() => step(after)} />
+        <Neighbour image={after} label="Next image" away={after ? `${showDuration(parseTime(after.datetime) - ref.time)} later` : ''} onOpen={() => step(after)} />
       </div>
       <div class="image-controls" role="group" aria-label="Controls">
         <IconButton icon="left" label="Previous image (left arrow)" word="Previous" disabled={!before} onClick={() => step(before)} />
@@ -332,10 +332,12 @@ function ShownTime({ time }: { time: number }) {
   )
 }
 
-function Neighbour({ image, label, onOpen }: { image: Image | null; label: string; onOpen: () => void }) {
+/** `away` says how long before or after it was taken. */
+function Neighbour({ image, label, away, onOpen }: { image: Image | null; label: string; away: string; onOpen: () => void }) {
   return (
-    <button type="button" class="neighbour" aria-label={label} title={label} disabled={!image} onClick={onOpen}>
+    <button type="button" class="neighbour" aria-label={away ? `${label}, ${away}` : label} title={label} disabled={!image} onClick={onOpen}>
       {image && <img src={image.url} alt="" />}
+      <span class="muted">{away}</span>
     </button>
   )
 }
