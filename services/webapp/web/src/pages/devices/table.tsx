@@ -197,9 +197,12 @@ function LastOfRange({ row: { last, newest } }: { row: Row }) {
     <>
       {last === null ? '–' : <When time={last} seconds={false} />}
       {last !== newest && (
-        <span class="muted">
-          newest of all <When time={newest} seconds={false} />
-        </span>
+        <>
+          <span class="muted">newest of all</span>
+          <span class="muted">
+            <When time={newest} seconds={false} />
+          </span>
+        </>
       )}
     </>
   )
