@@ -5,9 +5,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
@@ -326,88 +329,148 @@ func scanIDs(rows *sql.Rows, err error) (ids []int64, _ error) {
 // window is a time range, both bounds included, in seconds since the epoch.
 type window struct{ start, end int64 }
 
-// windows are a request's ranges by device. Series of tuboids are few beside tuboids, so that they are matched here.
-type windows struct {
+// windows are the ranges of one device, by their start; the end of each is the latest of it and of those before it.
+type windows []window
+
+func newWindows(ranges []window) windows {
+	w := slices.Clone(ranges)
+	slices.SortFunc(w, func(a, b window) int { return cmp.Compare(a.start, b.start) })
+	for i := 1; i < len(w); i++ {
+		w[i].end = max(w[i].end, w[i-1].end)
+	}
+	return w
+}
+
+// hold says whether a series lies inside one of the ranges: of those that start early enough, one ends late enough.
+func (w windows) hold(start, end int64) bool {
+	after := sort.Search(len(w), func(i int) bool { return w[i].start > start })
+	return after > 0 && end <= w[after-1].end
+}
+
+// joined gives the ranges without overlaps: a series that lies inside one of the ranges starts in one of these.
+func (w windows) joined() []window {
+	var all []window
+	for _, one := range w {
+		if n := len(all); n > 0 && one.start <= all[n-1].end {
+			all[n-1].end = max(all[n-1].end, one.end)
+		} else {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// tuboidPlan is a request's ranges by device.
+type tuboidPlan struct {
 	exact    map[string][]window // by device, folded
 	patterns map[string][]window // by pattern, folded
 }
 
-func newWindows(series []store.Series) windows {
-	w := windows{make(map[string][]window), make(map[string][]window)}
+func newTuboidPlan(series []store.Series) tuboidPlan {
+	p := tuboidPlan{make(map[string][]window), make(map[string][]window)}
 	for _, one := range series {
 		r := window{ceilSecond(one.Start), one.End.Unix()}
 		switch {
 		case r.start > r.end:
 		case store.IsPattern(one.Device):
-			w.patterns[fold(one.Device)] = append(w.patterns[fold(one.Device)], r)
+			p.patterns[fold(one.Device)] = append(p.patterns[fold(one.Device)], r)
 		case isText(one.Device):
-			w.exact[fold(one.Device)] = append(w.exact[fold(one.Device)], r)
+			p.exact[fold(one.Device)] = append(p.exact[fold(one.Device)], r)
 		}
 	}
-	return w
+	return p
 }
 
-// of gives the ranges for a device.
-func (w windows) of(device string) []window {
-	own := slices.Clone(w.exact[fold(device)])
-	for pattern, ranges := range w.patterns {
+// of gives the ranges for a device, which is folded.
+func (p tuboidPlan) of(device string) windows {
+	own := slices.Clone(p.exact[device])
+	for pattern, ranges := range p.patterns {
 		if store.Like(pattern, device) {
 			own = append(own, ranges...)
 		}
 	}
-	return own
+	return newWindows(own)
 }
 
-// seriesWithin gives the series that lie inside one of the given ones, ordered by device, start and id.
-func (s *Store) seriesWithin(ctx context.Context, given []store.Series) ([]store.TuboidSeries, error) {
-	w := newWindows(given)
-	if len(w.exact) == 0 && len(w.patterns) == 0 {
-		return nil, nil
+// tuboidTerms is how many ranges of devices one query for series of tuboids holds at most: it bounds how many are in memory.
+const tuboidTerms = 16
+
+// seriesWithin calls fn with the series that lie inside one of the given ones, some at a time, ordered by device, start and id.
+// Only the range of the unique index is read in which they start.
+func (s *Store) seriesWithin(ctx context.Context, given []store.Series, fn func([]store.TuboidSeries) error) error {
+	plan := newTuboidPlan(given)
+	if len(plan.exact) == 0 && len(plan.patterns) == 0 {
+		return nil
 	}
-	query, args := "SELECT "+seriesColumns+" FROM tuboid_series s", []any(nil)
-	if len(w.patterns) == 0 && len(w.exact) <= maxExactDevices {
-		query += " WHERE s.device IN (" + placeholders(len(w.exact)) + ")"
-		for device := range w.exact {
-			args = append(args, device)
+	var devices []string
+	if len(plan.patterns) == 0 && len(plan.exact) <= maxExactDevices {
+		devices = slices.Sorted(maps.Keys(plan.exact))
+	} else {
+		var err error
+		if devices, err = s.devicesOf(ctx, "tuboid_series", "tiled_series_id"); err != nil {
+			return s.fail(ctx, err, "reading", "table tuboid_series")
 		}
 	}
-	rows, err := s.read.QueryContext(ctx, query+" ORDER BY s.device", args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	r := newSeriesReader()
-	var found []store.TuboidSeries
-	var device string
-	var own []window // of the device
-	for rows.Next() {
-		if err := rows.Scan(r.places...); err != nil {
-			return nil, err
+	asked := make(map[string]windows) // the devices of the next query
+	var terms []span
+	flush := func() error {
+		if len(terms) == 0 {
+			return nil
 		}
-		if own == nil || device != r.row.Device {
-			device, own = r.row.Device, w.of(r.row.Device)
-			if own == nil {
-				own = []window{}
+		found, err := s.seriesStarting(ctx, terms)
+		if err != nil {
+			return s.fail(ctx, err, "reading", "table tuboid_series")
+		}
+		// MariaDB also takes devices for equal that differ in accents or in spaces at the end.
+		found = slices.DeleteFunc(found, func(r store.TuboidSeries) bool {
+			return !asked[fold(r.Device)].hold(r.StartDatetime.Unix(), r.EndDatetime.Unix())
+		})
+		terms = terms[:0]
+		clear(asked)
+		return fn(found)
+	}
+	for _, device := range devices {
+		own := plan.of(device)
+		for _, r := range own.joined() {
+			asked[device] = own
+			terms = append(terms, span{device, r.start, r.end})
+			if len(terms) >= min(tuboidTerms, s.dialect.termsPerQuery) {
+				if err := flush(); err != nil {
+					return err
+				}
 			}
 		}
-		start, end := r.row.StartDatetime.Unix(), r.row.EndDatetime.Unix()
-		if slices.ContainsFunc(own, func(in window) bool { return in.start <= start && end <= in.end }) {
-			found = append(found, r.row)
-		}
 	}
+	return flush()
+}
+
+// seriesStarting gives the series that start in one of the spans, whose ends are included, ordered by device, start and id.
+func (s *Store) seriesStarting(ctx context.Context, spans []span) ([]store.TuboidSeries, error) {
+	var where strings.Builder
+	args := make([]any, 0, 3*len(spans))
+	for i, r := range spans {
+		if i > 0 {
+			where.WriteString(" OR ")
+		}
+		where.WriteString("(s.device = ? AND s.start_datetime >= ? AND s.start_datetime <= ?)")
+		args = append(args, r.device, s.dialect.datetime(time.Unix(r.start, 0)), s.dialect.datetime(time.Unix(r.end, 0)))
+	}
+	found, err := newSeriesReader().all(s.read.QueryContext(ctx,
+		"SELECT "+seriesColumns+" FROM tuboid_series s"+s.dialect.useIndex("tiled_series_id")+" WHERE "+where.String(), args...))
 	slices.SortFunc(found, func(a, b store.TuboidSeries) int {
 		return cmp.Or(cmp.Compare(fold(a.Device), fold(b.Device)), a.StartDatetime.Compare(b.StartDatetime), cmp.Compare(a.ID, b.ID))
 	})
-	return found, rows.Err()
+	return found, err
 }
 
 // TuboidSeries calls fn with every tuboid of the series that lie inside one of the given ones.
 func (s *Store) TuboidSeries(ctx context.Context, given []store.Series, fn func(*store.Tuboid) error) error {
-	series, err := s.seriesWithin(ctx, given)
-	if err != nil {
-		return s.fail(ctx, err, "reading", "table tuboid_series")
-	}
 	r := newTuboidReader()
+	return s.seriesWithin(ctx, given, func(series []store.TuboidSeries) error { return s.tuboidsOf(ctx, r, series, fn) })
+}
+
+// tuboidsOf calls fn with the tuboids of the series, in the order of the series.
+func (s *Store) tuboidsOf(ctx context.Context, r *rowReader[store.Tuboid], series []store.TuboidSeries, fn func(*store.Tuboid) error) error {
 	for len(series) > 0 {
 		// As many series as have a page's tuboids together, or one that has more of them.
 		n, tuboids := 1, series[0].NTuboids
@@ -415,6 +478,7 @@ func (s *Store) TuboidSeries(ctx context.Context, given []store.Series, fn func(
 			tuboids += series[n].NTuboids
 			n++
 		}
+		var err error
 		if n == 1 {
 			err = s.tuboidsOfOne(ctx, r, series[0].ID, fn)
 		} else {
@@ -473,82 +537,112 @@ func (s *Store) tuboidsOfSome(ctx context.Context, r *rowReader[store.Tuboid], s
 
 // DeleteTuboids deletes the series that lie inside one of the given ones, with their tuboids and labels.
 func (s *Store) DeleteTuboids(ctx context.Context, given []store.Series, deleteObjects func(context.Context, store.TuboidSeries, []store.Tuboid) error, deleted func(*store.TuboidSeries) error) error {
-	all, err := s.seriesWithin(ctx, given)
-	if err != nil {
-		return s.fail(ctx, err, "reading", "table tuboid_series")
-	}
-	for _, one := range all {
-		var there []store.TuboidSeries
-		var callback error
-		err := s.inTx(ctx, "deleting from", "table tuboid_series", func(tx *sql.Tx) error {
-			// The rows stay to be seen by others until the commit: an upload of one of the tuboids is refused meanwhile, and
-			// one of another tuboid waits for the series' lock.
-			var err error
-			there, err = newSeriesReader().all(tx.QueryContext(ctx, "SELECT "+seriesColumns+" FROM tuboid_series s WHERE s.id = ?"+s.dialect.forUpdate, one.ID))
-			if err != nil || len(there) == 0 { // another request has deleted it
+	return s.seriesWithin(ctx, given, func(series []store.TuboidSeries) error {
+		for i := range series {
+			if err := s.deleteSeries(ctx, series[i].ID, deleteObjects, deleted); err != nil {
 				return err
 			}
-			tuboids, err := newTuboidReader().all(tx.QueryContext(ctx,
-				"SELECT "+tuboidColumns+tuboidTables+"WHERE t.parent_series_id = ? ORDER BY t.id_in_series, t.id", one.ID))
-			if err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, "DELETE FROM tuboid_series WHERE id = ?", one.ID); err != nil {
-				return err
-			}
-			if callback = deleteObjects(ctx, there[0], tuboids); callback != nil {
-				return errCallback
-			}
-			return nil
-		})
-		switch {
-		case callback != nil:
-			return callback
-		case err != nil:
-			return err
-		case len(there) == 0:
-			continue
 		}
-		if err := deleted(&there[0]); err != nil {
+		return nil
+	})
+}
+
+// deleteSeries deletes one series with its tuboids and labels; nothing where another request has done so.
+func (s *Store) deleteSeries(ctx context.Context, id int64, deleteObjects func(context.Context, store.TuboidSeries, []store.Tuboid) error, deleted func(*store.TuboidSeries) error) error {
+	var there []store.TuboidSeries
+	var callback error
+	err := s.inTx(ctx, "deleting from", "table tuboid_series", func(tx *sql.Tx) error {
+		// The rows stay to be seen by others until the commit: an upload of one of the tuboids is refused meanwhile, and
+		// one of another tuboid waits for the series' lock.
+		var err error
+		there, err = newSeriesReader().all(tx.QueryContext(ctx, "SELECT "+seriesColumns+" FROM tuboid_series s WHERE s.id = ?"+s.dialect.forUpdate, id))
+		if err != nil || len(there) == 0 { // another request has deleted it
 			return err
 		}
+		tuboids, err := newTuboidReader().all(tx.QueryContext(ctx,
+			"SELECT "+tuboidColumns+tuboidTables+"WHERE t.parent_series_id = ? ORDER BY t.id_in_series, t.id", id))
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM tuboid_series WHERE id = ?", id); err != nil {
+			return err
+		}
+		if callback = deleteObjects(ctx, there[0], tuboids); callback != nil {
+			return errCallback
+		}
+		return nil
+	})
+	switch {
+	case callback != nil:
+		return callback
+	case err != nil:
+		return err
+	case len(there) == 0:
+		return nil
 	}
-	return nil
+	return deleted(&there[0])
 }
 
 // TuboidsByName gives the tuboids of those names that are there, ordered by id.
 func (s *Store) TuboidsByName(ctx context.Context, tuboidIDs []string) ([]store.Tuboid, error) {
-	found, err := s.tuboidsByName(ctx, s.read, tuboidIDs, "")
-	return found, s.fail(ctx, err, "reading", "table tiled_tuboids")
-}
-
-func (s *Store) tuboidsByName(ctx context.Context, q querier, tuboidIDs []string, lock string) ([]store.Tuboid, error) {
-	asked := make(map[string]bool, len(tuboidIDs)) // folded
-	for _, id := range tuboidIDs {
-		if isText(id) {
-			asked[fold(id)] = true
-		}
-	}
-	names := make([]string, 0, len(asked))
-	for name := range asked {
-		names = append(names, name)
-	}
-	slices.Sort(names) // those that lock rows do so in one order
 	r := newTuboidReader()
 	var found []store.Tuboid
+	names := askedNames(tuboidIDs)
 	for some := range slices.Chunk(names, idsPerQuery) {
-		read, err := r.all(q.QueryContext(ctx, "SELECT "+tuboidColumns+tuboidTables+"WHERE t.tuboid_id IN ("+placeholders(len(some))+")"+lock, anys(some)...))
+		read, err := r.all(s.read.QueryContext(ctx, "SELECT "+tuboidColumns+tuboidTables+"WHERE t.tuboid_id IN ("+placeholders(len(some))+")", anys(some)...))
 		if err != nil {
-			return nil, err
+			return nil, s.fail(ctx, err, "reading", "table tiled_tuboids")
 		}
 		for i := range read {
-			// MariaDB also takes names for equal that differ in accents or in spaces at the end.
-			if asked[fold(read[i].TuboidID)] {
+			if isAsked(names, read[i].TuboidID) {
 				found = append(found, read[i])
 			}
 		}
 	}
 	slices.SortFunc(found, func(a, b store.Tuboid) int { return cmp.Compare(a.ID, b.ID) })
+	return found, nil
+}
+
+// askedNames gives the names of tuboids folded, sorted, each once: those that lock rows do so in one order.
+func askedNames(tuboidIDs []string) []string {
+	names := make([]string, 0, len(tuboidIDs))
+	for _, id := range tuboidIDs {
+		if isText(id) {
+			names = append(names, fold(id))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// isAsked says whether the name is one of askedNames. MariaDB also takes names for equal that differ in accents or in spaces at
+// the end.
+func isAsked(names []string, name string) bool {
+	_, asked := slices.BinarySearch(names, fold(name))
+	return asked
+}
+
+// namedTuboid is a tuboid's id and its name.
+type namedTuboid struct {
+	id   int64
+	name string // folded
+}
+
+// namedTuboids gives the tuboids of those names that are there.
+func (s *Store) namedTuboids(ctx context.Context, q querier, names []string, lock string) (found []namedTuboid, err error) {
+	r := &rowReader[namedTuboid]{}
+	r.places = []any{&intoInt64{&r.row.id}, &intoText{&r.row.name, nil}}
+	for some := range slices.Chunk(names, idsPerQuery) {
+		read, err := r.all(q.QueryContext(ctx, "SELECT id, tuboid_id FROM tiled_tuboids WHERE tuboid_id IN ("+placeholders(len(some))+")"+lock, anys(some)...))
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range read {
+			if one.name = fold(one.name); isAsked(names, one.name) {
+				found = append(found, one)
+			}
+		}
+	}
 	return found, nil
 }
 
@@ -579,13 +673,13 @@ func (s *Store) AddLabels(ctx context.Context, labels []store.NewLabel) ([]store
 	added := make([]store.Label, len(labels))
 	err := s.inTx(ctx, "writing", "table itc_labels", func(tx *sql.Tx) error {
 		// Locked, so that no tuboid goes before its label comes.
-		tuboids, err := s.tuboidsByName(ctx, tx, names, s.dialect.forUpdate)
+		tuboids, err := s.namedTuboids(ctx, tx, askedNames(names), s.dialect.forUpdate)
 		if err != nil {
 			return err
 		}
 		ids := make(map[string]int64, len(tuboids))
-		for i := range tuboids {
-			ids[fold(tuboids[i].TuboidID)] = tuboids[i].ID
+		for _, one := range tuboids {
+			ids[one.name] = one.id
 		}
 		for i := range labels {
 			l := labels[i].Label
@@ -626,13 +720,13 @@ func ofElement(i int, err error) error {
 
 // Labels calls fn with every label of those tuboids, ordered by id.
 func (s *Store) Labels(ctx context.Context, tuboidIDs []string, fn func(*store.Label) error) error {
-	tuboids, err := s.TuboidsByName(ctx, tuboidIDs)
+	tuboids, err := s.namedTuboids(ctx, s.read, askedNames(tuboidIDs), "")
 	if err != nil {
-		return err
+		return s.fail(ctx, err, "reading", "table tiled_tuboids")
 	}
 	parents := make([]int64, len(tuboids))
-	for i := range tuboids {
-		parents[i] = tuboids[i].ID
+	for i, one := range tuboids {
+		parents[i] = one.id
 	}
 	ids, err := idsWhere(ctx, s.read, "itc_labels", "parent_tuboid_id", parents)
 	if err != nil {
