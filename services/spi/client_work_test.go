@@ -115,13 +115,13 @@ func TestWorkIsAskedForAndReportedAsTheProtocolSays(t *testing.T) {
 	worker := "w"
 	expect(t, "failures", failures, []Failure{{ImageKey: key, AlgoName: "uid", AlgoVersion: aVersion, Failures: 2, Reason: "why", APIUser: &worker}})
 
-	c, sent = recorded(t, `[{"algo_name":"uid","algo_version":"`+aVersion+`","datetime_oldest_waiting":null,"failed":1,"leased":2,"waiting":3}]`)
+	c, sent = recorded(t, `[{"algo_name":"uid","algo_version":"`+aVersion+`","at_least":true,"datetime_oldest_waiting":null,"failed":1,"leased":2,"waiting":3}]`)
 	backlog, err := c.GetBacklog(t.Context(), "uid")
 	if err != nil {
 		t.Fatal(err)
 	}
 	expect(t, "sent", sent(), `/get_uid_backlog [{"algo_name":"uid"}]`)
-	expect(t, "backlog", backlog, []Backlog{{AlgoName: "uid", AlgoVersion: aVersion, Waiting: 3, Leased: 2, Failed: 1}})
+	expect(t, "backlog", backlog, []Backlog{{AlgoName: "uid", AlgoVersion: aVersion, AtLeast: true, Waiting: 3, Leased: 2, Failed: 1}})
 }
 
 func TestAFailureIsNotToldTwiceWhereItMayHaveArrived(t *testing.T) {

@@ -101,6 +101,7 @@ type Failure struct {
 type Backlog struct {
 	AlgoName      string   `json:"algo_name"`
 	AlgoVersion   string   `json:"algo_version"` // the newest that asked for work
+	AtLeast       bool     `json:"at_least"`     // more may wait: not all images of the version are counted yet
 	Waiting       int64    `json:"waiting"`
 	Leased        int64    `json:"leased"`
 	Failed        int64    `json:"failed"`

@@ -132,16 +132,16 @@ func (a *api) retryFailures(c *gin.Context, _ *store.User) error {
 	if err != nil {
 		return err
 	}
-	// What waits again is to be told, whether or not somebody still listens.
-	failures, err := a.Work.Retry(context.WithoutCancel(c.Request.Context()), series, algo)
-	if err != nil {
+	l := newList(c, format)
+	// All of it is done, whether or not somebody still listens.
+	ctx := context.WithoutCancel(c.Request.Context())
+	var gone error
+	each := func(f *store.Failure) error { return l.done(appendFailure(l.row(), f, format)) }
+	if err := a.Work.Retry(ctx, series, algo, goingOn(each, &gone)); err != nil {
 		return err
 	}
-	l := newList(c, format)
-	for i := range failures {
-		if err := l.done(appendFailure(l.row(), &failures[i], format)); err != nil {
-			return err
-		}
+	if gone != nil {
+		return gone
 	}
 	return l.end()
 }
@@ -209,6 +209,8 @@ func appendBacklog(b []byte, k *store.Backlog, format spi.DateFormat) []byte {
 	b = appendText(b, k.AlgoName)
 	b = append(b, `,"algo_version":`...)
 	b = appendText(b, k.AlgoVersion)
+	b = append(b, `,"at_least":`...)
+	b = strconv.AppendBool(b, k.AtLeast)
 	b = append(b, `,"datetime_oldest_waiting":`...)
 	if k.OldestWaiting.Valid {
 		b = appendTime(b, k.OldestWaiting.V, format)

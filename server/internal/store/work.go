@@ -34,10 +34,11 @@ type Work interface {
 	// Failures calls fn with the images inside one of the series that failed maxFailures times or more, of that algorithm
 	// or, where algoName is empty, of any, ordered by device, datetime, algorithm.
 	Failures(ctx context.Context, series []Series, algoName string, fn func(*Failure) error) error
-	// RetryFailures lets those images wait again, their failures forgotten, and gives them, in the same order.
-	RetryFailures(ctx context.Context, series []Series, algoName string) ([]Failure, error)
+	// RetryFailures lets those images wait again, their failures forgotten, and calls fn with each once it does, in the same
+	// order. An error leaves the rest as they are.
+	RetryFailures(ctx context.Context, series []Series, algoName string, fn func(*Failure) error) error
 	// Backlog counts what there is to do, per algorithm, ordered by name; algoName as in Failures. Images that are not entered
-	// yet wait too; to count them takes time in proportion to the table, seconds for ten millions.
+	// yet wait too: two millions of them are looked at, and what is found is remembered, so that the next call gets further.
 	Backlog(ctx context.Context, algoName string, now time.Time) ([]Backlog, error)
 	// Progress tells how far each algorithm is, ordered by name, at a bounded cost: it counts at most `most` images of each state.
 	Progress(ctx context.Context, most int) ([]Progress, error)
@@ -80,12 +81,15 @@ type Failure struct {
 
 // Backlog is what one algorithm has to do.
 type Backlog struct {
-	AlgoName      string
-	AlgoVersion   string // the newest that asked for work
-	Waiting       int64  // images to be leased
-	Leased        int64
-	Failed        int64
-	OldestWaiting sql.Null[time.Time] // when the oldest of the waiting was taken
+	AlgoName    string
+	AlgoVersion string // the newest that asked for work
+	Waiting     int64  // images to be leased
+	Leased      int64
+	Failed      int64
+	// AtLeast says that more may wait: there are images that no call has looked at yet.
+	AtLeast bool
+	// OldestWaiting is when the oldest of the waiting was taken, of those that are entered and of the oldest 10,000 images.
+	OldestWaiting sql.Null[time.Time]
 }
 
 // Progress is how far an algorithm is, for people who wait for it.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -67,11 +68,23 @@ type Queue struct {
 	counting chan struct{} // holds one value while somebody counts, or looks at what was counted
 	counted  []Progress
 	at       time.Time // of the count; zero: never
+
+	backlog struct {
+		counting       chan struct{} // likewise
+		found          []store.Backlog
+		counted, until time.Time // when it was counted, and when it is counted anew
+	}
 }
+
+// backlogRest is for how many times as long as the count has taken it is not repeated: milliseconds of a small database, and a
+// minute and more of one that has millions to count.
+const backlogRest = 20
 
 // New makes a queue.
 func New(s store.Work, now func() time.Time) *Queue {
-	return &Queue{store: s, now: now, counting: make(chan struct{}, 1)}
+	q := &Queue{store: s, now: now, counting: make(chan struct{}, 1)}
+	q.backlog.counting = make(chan struct{}, 1)
+	return q
 }
 
 // Request is what a worker wants: images of the series for that version of that algorithm.
@@ -152,14 +165,32 @@ func (q *Queue) Failures(ctx context.Context, series []store.Series, algoName st
 	return q.store.Failures(ctx, series, algoName, fn)
 }
 
-// Retry lets those images wait again, and gives them.
-func (q *Queue) Retry(ctx context.Context, series []store.Series, algoName string) ([]store.Failure, error) {
-	return q.store.RetryFailures(ctx, series, algoName)
+// Retry lets those images wait again, and calls fn with them.
+func (q *Queue) Retry(ctx context.Context, series []store.Series, algoName string, fn func(*store.Failure) error) error {
+	return q.store.RetryFailures(ctx, series, algoName, fn)
 }
 
-// Backlog counts what there is to do.
+// Backlog counts what there is to do for the algorithm of that name, compared without case, or, where it is empty, for all of
+// them. One caller counts at a time, and what he finds is told to all others for as long as backlogRest says.
 func (q *Queue) Backlog(ctx context.Context, algoName string) ([]store.Backlog, error) {
-	return q.store.Backlog(ctx, algoName, q.now().UTC())
+	select {
+	case q.backlog.counting <- struct{}{}:
+		defer func() { <-q.backlog.counting }()
+	case <-ctx.Done():
+		return nil, spi.Wrap(spi.CodeUnavailable, ctx.Err(), "the request ended before the images were counted: try again")
+	}
+	began := q.now()
+	if began.Before(q.backlog.counted) || !began.Before(q.backlog.until) {
+		found, err := q.store.Backlog(ctx, "", began.UTC())
+		if err != nil {
+			return nil, err
+		}
+		ended := q.now()
+		q.backlog.found, q.backlog.counted, q.backlog.until = found, ended, ended.Add(backlogRest*ended.Sub(began))
+	}
+	return slices.DeleteFunc(slices.Clone(q.backlog.found), func(b store.Backlog) bool {
+		return algoName != "" && !strings.EqualFold(b.AlgoName, algoName)
+	}), nil
 }
 
 // Progress is how far an algorithm is.

@@ -175,6 +175,62 @@ func (c *counter) Progress(_ context.Context, most int) ([]store.Progress, error
 	return c.progress, c.err
 }
 
+// slowCounter takes some time to count what there is to do.
+type slowCounter struct {
+	store.Work
+	clock  *time.Time
+	takes  time.Duration
+	err    error
+	counts int
+}
+
+func (c *slowCounter) Backlog(_ context.Context, algoName string, _ time.Time) ([]store.Backlog, error) {
+	if algoName != "" {
+		return nil, errors.New("all are counted together")
+	}
+	c.counts++
+	*c.clock = c.clock.Add(c.takes)
+	return []store.Backlog{{AlgoName: "Alpha", Waiting: int64(c.counts)}, {AlgoName: "beta"}}, c.err
+}
+
+func TestTheBacklogIsCountedTheRarerTheLongerItTakes(t *testing.T) {
+	at := now
+	c := &slowCounter{clock: &at}
+	q := work.New(c, func() time.Time { return at })
+	for i, step := range []struct {
+		later  time.Duration
+		takes  time.Duration
+		err    error
+		counts int
+	}{
+		{0, 0, nil, 1}, {0, 0, nil, 2}, // a count that takes no time is always repeated
+		{0, 3 * time.Second, nil, 3},
+		{0, 3 * time.Second, nil, 3}, {59 * time.Second, 3 * time.Second, nil, 3},
+		{time.Second, 3 * time.Second, errors.New("no database"), 4},
+		{0, 3 * time.Second, nil, 5},
+		{-time.Minute, 3 * time.Second, nil, 6}, // the clock was set back
+		{time.Hour, 0, nil, 7},
+	} {
+		at, c.takes, c.err = at.Add(step.later), step.takes, step.err
+		b, err := q.Backlog(t.Context(), "ALPHA")
+		want := []store.Backlog{{AlgoName: "Alpha", Waiting: int64(step.counts)}}
+		if step.err != nil {
+			want = nil
+		}
+		if diff := cmp.Diff(want, b); diff != "" || !errors.Is(err, step.err) || c.counts != step.counts {
+			t.Errorf("step %d: %v after %d counts, want %d (-want +got):\n%s", i, err, c.counts, step.counts, diff)
+		}
+	}
+	for name, want := range map[string]int{"": 2, "beta": 1, "absent": 0} {
+		// Twice: what one caller does with the list is nothing to the next.
+		for range 2 {
+			if b, err := q.Backlog(t.Context(), name); err != nil || len(b) != want {
+				t.Errorf("%q: %+v, %v", name, b, err)
+			}
+		}
+	}
+}
+
 func TestProgressIsCountedOnceAMinute(t *testing.T) {
 	c := &counter{progress: []store.Progress{{AlgoName: "x"}}}
 	at := now

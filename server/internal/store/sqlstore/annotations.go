@@ -170,6 +170,9 @@ func (s *Store) ImageAnnotations(ctx context.Context, keys []store.ImageKey, wit
 		for _, f := range found {
 			all = append(all, f.id)
 		}
+		if err := s.checkKeyed(all); err != nil {
+			return err
+		}
 	}
 	slices.Sort(all)
 	return newAnnotationReader(s, withJSON).each(ctx, all, fn)

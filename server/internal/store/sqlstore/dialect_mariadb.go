@@ -88,7 +88,7 @@ func OpenMariaDB(cfg MariaDBConfig) (*Store, error) {
 	claims.SetConnMaxLifetime(mariadbConnLifetime)
 	claims.SetConnMaxIdleTime(mariadbConnIdle)
 	return &Store{
-		dialect: mariadbDialect(cfg.Database), read: db, write: db, claims: claims, log: logger,
+		dialect: mariadbDialect(cfg.Database), read: db, write: db, claims: claims, log: logger, maxKeyed: maxKeyed, idsPerBlock: idsPerBlock,
 		schema: schema{
 			dialect:    goose.DialectMySQL,
 			files:      subFS(mariadbMigrations, "migrations/mariadb"),

@@ -48,7 +48,7 @@ func OpenSQLite(path string, logger *slog.Logger) (*Store, error) {
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
 	s := &Store{
-		dialect: sqliteDialect(), read: read, write: write, log: orDiscard(logger),
+		dialect: sqliteDialect(), read: read, write: write, log: orDiscard(logger), maxKeyed: maxKeyed, idsPerBlock: idsPerBlock,
 		schema: schema{
 			dialect:    goose.DialectSQLite3,
 			files:      subFS(sqliteMigrations, "migrations/sqlite"),

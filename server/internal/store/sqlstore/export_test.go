@@ -11,3 +11,15 @@ var LockName = lockName
 
 // PageRows is pageRows.
 const PageRows = pageRows
+
+// LimitKeyed sets how many rows the keys of one request may name.
+func (s *Store) LimitKeyed(most int) { s.maxKeyed = most }
+
+// CountBlocksOf sets how many ids are looked at together for work that is not entered yet.
+func (s *Store) CountBlocksOf(ids int64) { s.idsPerBlock = ids }
+
+// BlocksPerCount is blocksPerCount, BlockLife blockLife.
+const (
+	BlocksPerCount = blocksPerCount
+	BlockLife      = blockLife
+)

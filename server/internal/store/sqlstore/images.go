@@ -21,7 +21,17 @@ const (
 	// imagesPerDeletion is how many images one transaction deletes: their objects are deleted meanwhile, and the rows stay
 	// locked.
 	imagesPerDeletion = 500
+	// maxKeyed is how many rows the keys of one request may name: their ids are held, 8 bytes each.
+	maxKeyed = 2_000_000
 )
+
+// checkKeyed refuses keys that name too many rows.
+func (s *Store) checkKeyed(ids []int64) error {
+	if len(ids) > s.maxKeyed {
+		return spi.Errorf(spi.CodeInvalid, "these keys name more than %d rows: send fewer of them at a time, or ask for series", s.maxKeyed)
+	}
+	return nil
+}
 
 // Images calls fn with every image that one of the keys names, ordered by id.
 func (s *Store) Images(ctx context.Context, keys []store.ImageKey, fn func(*store.Image) error) error {
@@ -114,7 +124,7 @@ func (s *Store) exactIDs(ctx context.Context, exact map[string][]int64, ids []in
 		where.Reset()
 		clear(asked)
 		args, terms, datetimes = args[:0], 0, 0
-		return err
+		return cmp.Or(err, s.checkKeyed(ids))
 	}
 	for _, device := range slices.Sorted(maps.Keys(exact)) {
 		times := exact[device]
@@ -157,7 +167,7 @@ func (s *Store) patternIDs(ctx context.Context, patterns map[int64]map[string]st
 				}
 			}
 		})
-		if err != nil {
+		if err := cmp.Or(err, s.checkKeyed(ids)); err != nil {
 			return nil, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store/sqlstore"
+	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
 func TestSeriesLongerThanAPage(t *testing.T) {
@@ -69,6 +70,44 @@ func TestSeriesLongerThanAPage(t *testing.T) {
 			}, func(*store.Image) error { deleted++; return nil })
 			if err != nil || batches != 3 || deleted != len(keys) {
 				t.Errorf("%d images deleted in %d batches, %v", deleted, batches, err)
+			}
+		})
+	}
+}
+
+func TestKeysOfTooManyRowsAreRefused(t *testing.T) {
+	const devices, each, most = 3, 20, 25
+	for name, open := range implementations {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			s.LimitKeyed(most)
+			fillImages(t, s, devices, each)
+			for _, version := range []string{uidVersion, "1700000000-x"} {
+				annotateAll(t, s, version, "{}", devices*each+1)
+			}
+			for _, test := range []struct {
+				device string
+				times  int
+				images int // that are named; each has two annotations
+			}{{benchDevice(1), 12, 12}, {benchDevice(1), 13, 13}, {"5c17%", 8, 24}, {"5c17%", 9, 27}} {
+				var keys []store.ImageKey
+				for i := range test.times {
+					keys = append(keys, store.ImageKey{Device: test.device, Datetime: benchStart.Add(time.Duration(i) * 20 * time.Minute)})
+				}
+				check := func(what string, want, got int, err error) {
+					t.Helper()
+					switch {
+					case want <= most && (err != nil || got != want):
+						t.Errorf("%d keys of %s: %d of %d %s, %v", test.times, test.device, got, want, what, err)
+					case want > most && (err == nil || spi.CodeOf(err) != spi.CodeInvalid || got > 0):
+						t.Errorf("%d keys of %s: %d %s, %v, want them to be refused", test.times, test.device, got, what, err)
+					}
+				}
+				images, annotations := 0, 0
+				err := s.Images(context.Background(), keys, func(*store.Image) error { images++; return nil })
+				check("images", test.images, images, err)
+				err = s.ImageAnnotations(context.Background(), keys, false, func(*store.Annotation) error { annotations++; return nil })
+				check("annotations", 2*test.images, annotations, err)
 			}
 		})
 	}

@@ -30,8 +30,12 @@ type Store struct {
 	claims  *sql.DB // connections that hold named locks; nil in SQLite, whose one process keeps its locks itself
 	locks   keyedLocks
 	schema  schema
+	missing missingCounts
 	log     *slog.Logger
-	closed  atomic.Bool
+	// The constants of these names; tests have smaller ones.
+	maxKeyed    int
+	idsPerBlock int64
+	closed      atomic.Bool
 }
 
 // dialect is what differs between the databases.

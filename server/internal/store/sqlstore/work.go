@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -397,7 +398,7 @@ func (l *leasing) candidates(ctx context.Context, best int64, last candidate, n 
 			}
 			index, device, end := "intent_order", "", r.end
 			if r.device != "" {
-				index, device = "intent_device", "device = ? AND "
+				index, device = "intent_device_order", "device = ? AND "
 				args = append(args, r.device)
 			}
 			more := ""
@@ -845,9 +846,8 @@ func (s *Store) algorithms(ctx context.Context, name string) (found []algorithm,
 }
 
 // RetryFailures lets those images wait again, their failures forgotten.
-func (s *Store) RetryFailures(ctx context.Context, series []store.Series, algoName string) ([]store.Failure, error) {
-	var retried []store.Failure
-	err := s.failures(ctx, series, algoName, func(page []failedImage) error {
+func (s *Store) RetryFailures(ctx context.Context, series []store.Series, algoName string, fn func(*store.Failure) error) error {
+	return s.failures(ctx, series, algoName, func(page []failedImage) error {
 		images := make(map[int64][]int64)
 		for _, f := range page {
 			images[f.algorithm] = append(images[f.algorithm], f.image)
@@ -855,18 +855,19 @@ func (s *Store) RetryFailures(ctx context.Context, series []store.Series, algoNa
 		done := make(map[[2]int64]bool)
 		err := s.inTx(ctx, "writing", "table uid_intents", func(tx *sql.Tx) error {
 			clear(done)
-			for algorithm, ids := range images {
-				for _, id := range ids {
-					result, err := tx.ExecContext(ctx, `UPDATE uid_intents SET state = 0, failures = 0, failed_version = NULL, failed_reason = NULL,
-						failed_datetime = NULL, failed_user = NULL WHERE image_id = ? AND algorithm_id = ? AND state = 2`, id, algorithm)
-					if err != nil {
-						return err
-					}
-					n, err := result.RowsAffected()
-					if err != nil {
-						return err
-					}
-					done[[2]int64{id, algorithm}] = n == 1
+			for _, algorithm := range slices.Sorted(maps.Keys(images)) { // in the same order in all transactions
+				ids := slices.Sorted(slices.Values(images[algorithm]))
+				resting, err := int64s(ctx, tx, "SELECT image_id FROM uid_intents"+s.dialect.useIndex("PRIMARY")+" WHERE image_id IN ("+placeholders(len(ids))+
+					") AND algorithm_id = ? AND state = ?"+s.dialect.forUpdate, append(anys(ids), algorithm, failed)...)
+				if err != nil {
+					return err
+				}
+				if err := s.updateIntents(ctx, tx, algorithm, resting, `state = 0, failures = 0, failed_version = NULL, failed_reason = NULL,
+					failed_datetime = NULL, failed_user = NULL`); err != nil {
+					return err
+				}
+				for _, id := range resting {
+					done[[2]int64{id, algorithm}] = true
 				}
 			}
 			return nil
@@ -874,12 +875,13 @@ func (s *Store) RetryFailures(ctx context.Context, series []store.Series, algoNa
 		if err != nil {
 			return err
 		}
-		for _, f := range page {
-			if done[[2]int64{f.image, f.algorithm}] {
-				retried = append(retried, f.Failure)
+		for i := range page {
+			if f := &page[i]; done[[2]int64{f.image, f.algorithm}] {
+				if err := fn(&f.Failure); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	})
-	return retried, err
 }

@@ -550,3 +550,64 @@ func TestLargeAnnotationsFitIntoAStatement(t *testing.T) {
 		})
 	}
 }
+
+func TestWorkThatIsNotEnteredIsCountedBitByBit(t *testing.T) {
+	const devices, each, block = 2, 300, 20
+	const all, oneCall = devices * each, sqlstore.BlocksPerCount * block
+	for name, open := range implementations {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			s.CountBlocksOf(block)
+			fillImages(t, s, devices, each)
+			w := newWorker(t, s)
+			leaseImages(t, s, uidRequest(w, uidVersion))
+			// a later version of which nothing is entered, and a leap of the ids
+			mustExec(t, writer(s), "DELETE FROM uid_intents")
+			mustExec(t, writer(s), "DELETE FROM images WHERE id > 450 AND id <= 500")
+			mustExec(t, writer(s), fmt.Sprintf("UPDATE uid_algorithms SET backfill_below = %d", all+1))
+			const there = all - 50
+			now := workNow
+			backlog := func() store.Backlog {
+				t.Helper()
+				b, err := s.Backlog(context.Background(), "uid", now)
+				if err != nil || len(b) != 1 {
+					t.Fatalf("backlog %+v, %v", b, err)
+				}
+				if !b[0].OldestWaiting.Valid || !b[0].OldestWaiting.V.Equal(benchStart) {
+					t.Errorf("the oldest is of %v", b[0].OldestWaiting)
+				}
+				return b[0]
+			}
+			calls, last := 0, int64(0)
+			for b := backlog(); b.AtLeast; b = backlog() {
+				if b.Waiting > there || b.Waiting > int64((calls+1)*oneCall) || b.Waiting < last {
+					t.Errorf("call %d: %d wait", calls, b.Waiting)
+				}
+				if calls++; calls > there/block {
+					t.Fatalf("%d calls do not get to the end", calls)
+				}
+				last = b.Waiting
+			}
+			if b := backlog(); calls == 0 || b.Waiting != there {
+				t.Errorf("%d of %d wait after %d calls", b.Waiting, there, calls)
+			}
+			// What changes in blocks that were counted is seen when they are counted anew.
+			mustExec(t, writer(s), fmt.Sprintf(`INSERT INTO uid_annotations (parent_image_id, algo_name, algo_version, n_objects, json, datetime_created)
+				SELECT id, 'UID', '%s', 3, '{}', datetime_created FROM images WHERE id > 100 AND id <= 130`, uidVersion))
+			mustExec(t, writer(s), `INSERT INTO uid_annotations (parent_image_id, algo_name, algo_version, n_objects, json, datetime_created)
+				SELECT id, 'uid', '1700000000-x', 3, '{}', datetime_created FROM images WHERE id > 120 AND id <= 140`)
+			now = now.Add(sqlstore.BlockLife)
+			for range calls + 1 {
+				backlog()
+			}
+			if b := backlog(); b.Waiting != there-40 || b.AtLeast {
+				t.Errorf("%+v, want %d waiting", b, there-40)
+			}
+			// A version of which all is to be counted anew.
+			mustExec(t, writer(s), "UPDATE uid_algorithms SET version = '1800000000-x', version_time = 1800000000")
+			if b := backlog(); !b.AtLeast {
+				t.Errorf("%+v: the blocks of another version count", b)
+			}
+		})
+	}
+}

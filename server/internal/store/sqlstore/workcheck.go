@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,11 +10,8 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
-// idsPerCount is over how many ids of images one query counts annotations.
-const idsPerCount = 1_000_000
-
 // Backlog counts what there is to do, per algorithm. Images that wait are counted in their index; those that are not entered
-// yet, while there are any, by looking at all images and annotations.
+// yet, while there are any, by looking at images and annotations, as many as a request may.
 func (s *Store) Backlog(ctx context.Context, algoName string, now time.Time) ([]store.Backlog, error) {
 	known, err := s.algorithms(ctx, algoName)
 	if err != nil {
@@ -29,7 +25,7 @@ func (s *Store) Backlog(ctx context.Context, algoName string, now time.Time) ([]
 		b := store.Backlog{AlgoName: known[i].name, AlgoVersion: known[i].version}
 		err := s.countIntents(ctx, &known[i], now, &b)
 		if err == nil && known[i].below > 0 {
-			err = s.countMissing(ctx, &known[i], &b)
+			err = s.countMissing(ctx, &known[i], now, &b)
 		}
 		if err != nil {
 			return nil, s.fail(ctx, err, "reading", "table uid_intents")
@@ -87,77 +83,6 @@ func (s *Store) eachCount(ctx context.Context, fn func(state int, n int64, oldes
 		fn(state, n, oldest)
 	}
 	return rows.Err()
-}
-
-// countMissing adds the images that have something to do and are not entered yet.
-func (s *Store) countMissing(ctx context.Context, a *algorithm, b *store.Backlog) error {
-	var missing, entered int64
-	// An index is smaller than the table, and holds the ids.
-	err := s.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM images"+s.dialect.byTimeDevice+" WHERE id < ?", a.below).Scan(&missing)
-	if err != nil || missing == 0 {
-		return err
-	}
-	if err := s.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM uid_intents"+s.dialect.useIndex("intent_order")+" WHERE algorithm_id = ? AND image_id < ?",
-		a.id, a.below).Scan(&entered); err != nil {
-		return err
-	}
-	missing -= entered
-	adequate := make(map[string]bool) // versions
-	for from := int64(0); from < a.below; from += idsPerCount {
-		n, err := s.countAnnotated(ctx, a, from, min(from+idsPerCount, a.below), adequate)
-		if err != nil {
-			return err
-		}
-		missing -= n
-	}
-	if missing <= 0 {
-		return nil
-	}
-	b.Waiting += missing
-	without, args := "", []any{a.below, a.id}
-	if len(adequate) > 0 {
-		without = " AND NOT EXISTS (SELECT 1 FROM uid_annotations a WHERE a.parent_image_id = i.id AND a.algo_name = ?" + s.dialect.anyCase +
-			" AND a.algo_version IN (" + placeholders(len(adequate)) + "))"
-		args = append(args, a.name)
-		for v := range adequate {
-			args = append(args, v)
-		}
-	}
-	var oldest time.Time
-	err = s.read.QueryRowContext(ctx, "SELECT datetime FROM images i"+s.dialect.byTimeDevice+
-		" WHERE i.id < ? AND NOT EXISTS (SELECT 1 FROM uid_intents q WHERE q.image_id = i.id AND q.algorithm_id = ?)"+without+
-		" ORDER BY datetime LIMIT 1", args...).Scan(&intoTime{&oldest})
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil // entered meanwhile
-	}
-	if err == nil {
-		older(b, oldest)
-	}
-	return err
-}
-
-// countAnnotated counts the images with from <= id < to that are annotated in the newest version or a later one, and adds
-// these versions. Only an index is read.
-func (s *Store) countAnnotated(ctx context.Context, a *algorithm, from, to int64, adequate map[string]bool) (n int64, err error) {
-	where := " FROM uid_annotations" + s.dialect.useIndex("annotation_id") + " WHERE parent_image_id >= ? AND parent_image_id < ? AND algo_name = ?" + s.dialect.anyCase
-	args := []any{from, to, a.name}
-	versions, err := texts(ctx, s.read, "SELECT DISTINCT algo_version"+where, args...)
-	if err != nil {
-		return 0, err
-	}
-	here := 0
-	for _, v := range versions {
-		if spi.VersionTime(v) >= a.time {
-			adequate[v] = true
-			args = append(args, v)
-			here++
-		}
-	}
-	if here == 0 {
-		return 0, nil
-	}
-	err = s.read.QueryRowContext(ctx, "SELECT COUNT(DISTINCT parent_image_id)"+where+" AND algo_version IN ("+placeholders(here)+")", args...).Scan(&n)
-	return n, err
 }
 
 // CheckWork compares the queue with images, annotations and users.

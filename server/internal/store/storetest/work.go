@@ -277,8 +277,7 @@ func testSuspects(t *testing.T, s store.Store) {
 	})
 	equal(t, len(ask(false)), 0)
 	// It is tried again with the others.
-	_, err := s.RetryFailures(background(t), []store.Series{always}, "")
-	must(t, err)
+	retry(t, s, "", always)
 	equal(t, ask(false), []store.Image{killer})
 	sound(t, s)
 }
@@ -519,6 +518,15 @@ func failuresIn(t *testing.T, s store.Work, algo string, series ...store.Series)
 	return found
 }
 
+func retry(t *testing.T, s store.Work, algo string, series ...store.Series) (retried []store.Failure) {
+	t.Helper()
+	must(t, s.RetryFailures(background(t), series, algo, func(f *store.Failure) error {
+		retried = append(retried, *f)
+		return nil
+	}))
+	return retried
+}
+
 func testFailures(t *testing.T, s store.Store) {
 	w := worker(t, s)
 	image := someImages(t, s, "aaaaaaaa", 1)[0]
@@ -543,12 +551,8 @@ func testFailures(t *testing.T, s store.Store) {
 	equal(t, fail(t, s, want), want)
 	sound(t, s)
 
-	retried, err := s.RetryFailures(background(t), []store.Series{always}, "another")
-	must(t, err)
-	equal(t, len(retried), 0)
-	retried, err = s.RetryFailures(background(t), []store.Series{always}, "")
-	must(t, err)
-	equal(t, retried, []store.Failure{want})
+	equal(t, len(retry(t, s, "another", always)), 0)
+	equal(t, retry(t, s, "", always), []store.Failure{want})
 	equal(t, len(failuresIn(t, s, "", always)), 0)
 	equal(t, lease(t, s, r), []store.Image{image})
 	want.Failures = 1
@@ -656,13 +660,9 @@ func testFailuresInOrder(t *testing.T, s store.Store) {
 		equal(t, text(failuresIn(t, s, algo, always)), expect(algo, func(*store.Failure) bool { return true }))
 		equal(t, text(failuresIn(t, s, algo, some, some)), expect(algo, inSome))
 	}
-	retried, err := s.RetryFailures(background(t), []store.Series{some}, "beta")
-	must(t, err)
-	equal(t, text(retried), expect("beta", inSome))
+	equal(t, text(retry(t, s, "beta", some)), expect("beta", inSome))
 	equal(t, text(failuresIn(t, s, "", always)), expect("", func(f *store.Failure) bool { return f.AlgoName != "beta" || !inSome(f) }))
-	retried, err = s.RetryFailures(background(t), []store.Series{always}, "")
-	must(t, err)
-	equal(t, len(retried), len(want)-4)
+	equal(t, len(retry(t, s, "", always)), len(want)-4)
 	equal(t, len(failuresIn(t, s, "", always)), 0)
 	sound(t, s)
 }
@@ -885,7 +885,7 @@ func testCrew(t *testing.T, s store.Store) {
 				return
 			}
 			clock.Add(900)
-			if _, err := s.RetryFailures(ctx, []store.Series{always}, ""); err != nil {
+			if err := s.RetryFailures(ctx, []store.Series{always}, "", func(*store.Failure) error { return nil }); err != nil {
 				t.Error(err)
 			}
 			return

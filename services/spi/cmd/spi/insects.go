@@ -504,7 +504,12 @@ func (c backlogCmd) Run(ctx context.Context, a *app) error {
 	return show(a, c.outputFlags, each(all),
 		column[spi.Backlog]{"ALGORITHM", func(b spi.Backlog) string { return b.AlgoName }},
 		column[spi.Backlog]{"VERSION", func(b spi.Backlog) string { return b.AlgoVersion }},
-		column[spi.Backlog]{"WAITING", func(b spi.Backlog) string { return count(b.Waiting) }},
+		column[spi.Backlog]{"WAITING", func(b spi.Backlog) string {
+			if b.AtLeast {
+				return "at least " + count(b.Waiting)
+			}
+			return count(b.Waiting)
+		}},
 		column[spi.Backlog]{"IN WORK", func(b spi.Backlog) string { return count(b.Leased) }},
 		column[spi.Backlog]{"FAILED", func(b spi.Backlog) string { return count(b.Failed) }},
 		column[spi.Backlog]{"OLDEST WAITING (" + zone.String() + ")", func(b spi.Backlog) string { return shown(b.OldestWaiting, zone) }},
