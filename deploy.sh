@@ -143,11 +143,14 @@ experiment() {
 # there to be changed, and part of no program.
 source_version() {
     version=unknown
-    if [ -e "$root/.git" ] && have git && version=$(GIT_OPTIONAL_LOCKS=0 git -C "$root" describe --always 2>/dev/null); then
-        GIT_OPTIONAL_LOCKS=0 git -C "$root" diff --quiet HEAD -- . ':(exclude).env' 2>/dev/null || version=$version-dirty
+    if [ -e "$root/.git" ] && have git && version=$(read_git describe --always); then
+        read_git diff --quiet HEAD -- . ':(exclude).env' || version=$version-dirty
     fi
     printf '%s\n' "${version:-unknown}"
 }
+
+# read_git ARGUMENTS: git on the sources, whoever owns them: root runs what another user has cloned, this file first of all
+read_git() { GIT_OPTIONAL_LOCKS=0 git -c safe.directory="$root" -C "$root" "$@" 2>/dev/null; }
 
 # modules: the folders of the modules of go.work
 modules() {
