@@ -29,6 +29,8 @@ const (
 	// Images that are read for a request of days that changed, a second's work, and of days that are too large to be kept.
 	maxChanged = 120_000
 	maxLarge   = 300_000
+	// Where the database reads slowly, for how long it goes on with days that changed.
+	maxWait = 5 * time.Second
 )
 
 func (a *api) viewRoutes(g *gin.Engine) {
@@ -188,7 +190,7 @@ func (a *api) getPlot(c *gin.Context, user *store.User) error {
 
 // workOut works out the days of the range, so many devices at a time.
 func (a *api) workOut(ctx context.Context, devices []string, r *plotRequest, atOnce int) error {
-	effort := store.NewEffort(maxChanged, maxLarge)
+	effort := store.NewEffort(maxChanged, maxLarge).Within(maxWait, a.Now)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
 	for _, device := range devices {

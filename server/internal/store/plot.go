@@ -129,16 +129,28 @@ const askAgainAfter = 5 * time.Second
 type Effort struct {
 	changed, large         atomic.Int64
 	mostChanged, mostLarge int64
+	isOver                 func() bool // the time; nil: never
 }
 
 // NewEffort gives the effort of a request that reads so many images of days that changed or were never worked out, and so
 // many of days with more than [MaxKeptImages].
 func NewEffort(changed, large int64) *Effort { return &Effort{mostChanged: changed, mostLarge: large} }
 
-// Changed notes images that were read of days that were not worked out. CodeUnavailable once they are too many: days are
-// kept as they are worked out, so whoever asks again gets further.
+// Within bounds the time too, for a database that reads slowly, and gives e: what has been read until then was the last.
+func (e *Effort) Within(d time.Duration, now func() time.Time) *Effort {
+	end := now().Add(d)
+	e.isOver = func() bool { return !now().Before(end) }
+	return e
+}
+
+// Changed notes images that were read of days that were not worked out. CodeUnavailable once they are too many, or took too
+// long: days are kept as they are worked out, so whoever asks again gets further. The first that are read are never too late.
 func (e *Effort) Changed(images int) error {
-	if e == nil || images == 0 || e.changed.Add(int64(images)) <= e.mostChanged {
+	if e == nil || images == 0 {
+		return nil
+	}
+	all := e.changed.Add(int64(images))
+	if late := all > int64(images) && e.isOver != nil && e.isOver(); all <= e.mostChanged && !late {
 		return nil
 	}
 	return &spi.Error{
