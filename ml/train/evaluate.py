@@ -210,7 +210,8 @@ def settings():
     for fg in (0.5, 0.6):
         for core in (0.6, 0.7, 0.8):
             for dilate in (0, 1):
-                yield dict(outlines.DEFAULTS, fg_threshold=fg, core_threshold=core, dilate_px=dilate)
+                for border in (0, 220):
+                    yield dict(outlines.DEFAULTS, fg_threshold=fg, core_threshold=core, dilate_px=dilate, min_border_px=border)
 
 
 def tune(cases, out=print):
@@ -238,7 +239,7 @@ def tune(cases, out=print):
 
 
 def describe(params):
-    shape = ", ".join(f"{k} {params[k]}" for k in ("fg_threshold", "core_threshold", "dilate_px"))
+    shape = ", ".join(f"{k} {params[k]}" for k in ("fg_threshold", "core_threshold", "dilate_px", "min_border_px"))
     return shape + (f", filter's threshold {params['filter']['threshold']}" if params["filter"] else f", min_score {params['min_score']}")
 
 
