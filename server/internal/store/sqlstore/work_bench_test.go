@@ -97,6 +97,33 @@ func BenchmarkLease(b *testing.B) {
 	}
 }
 
+// BenchmarkLeaseBesideAnotherQueue asks for the work of devices, by a pattern, of which there is none, beside an algorithm that
+// nobody runs any more and that has much.
+func BenchmarkLeaseBesideAnotherQueue(b *testing.B) {
+	const devices = 50
+	for name, open := range implementations {
+		for _, size := range []int{10_000, 500_000} {
+			b.Run(fmt.Sprintf("%s/%d", name, size), func(b *testing.B) {
+				if size > 100_000 && testing.Short() {
+					b.Skip("fills a large table; run without -short")
+				}
+				s := open(b)
+				r := uidRequest(newWorker(b, s), uidVersion)
+				leaseImages(b, s, r) // the algorithm is known before there are images
+				fillImages(b, s, devices, size/devices)
+				mustExec(b, writer(s), "INSERT INTO uid_intents (image_id, algorithm_id, device, datetime, best_time) SELECT id, 1000, device, datetime, -1 FROM images")
+				waiting := storetest.Put(b, s, storetest.Image("ffffffff", benchStart)) // else nothing is looked for
+				r.Series = []store.Series{{Device: "5c17%", Start: allImages.Start, End: allImages.End}}
+				perOp(b, func() {
+					if n := len(leaseImages(b, s, r)); n != 0 {
+						b.Fatalf("%d images leased, and %s alone has one", n, waiting.Device)
+					}
+				})
+			})
+		}
+	}
+}
+
 // BenchmarkAnswer stores annotations of leased images, one a call.
 func BenchmarkAnswer(b *testing.B) {
 	for name, open := range implementations {
