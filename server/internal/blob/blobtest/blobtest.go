@@ -449,6 +449,30 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		wantBytes(t, s, "k", []byte("x"))
 	})
 
+	t.Run("objects are put into a folder whose last one is deleted meanwhile", func(t *testing.T) {
+		s := fresh(t)
+		const rounds = 50
+		for _, err := range together(8, func(i int) error {
+			key := fmt.Sprintf("raw_images/5c173ff2/%d.jpg", i)
+			for range rounds {
+				if err := s.Put(t.Context(), key, []byte(key), blob.Put{MD5: sum([]byte(key))}); err != nil {
+					return err
+				}
+				if _, err := s.Head(t.Context(), key); err != nil {
+					return err
+				}
+				if err := s.Delete(t.Context(), key); err != nil {
+					return err
+				}
+			}
+			return nil
+		}) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+
 	t.Run("a presigned URL gives the bytes to anybody, and a tampered one does not", func(t *testing.T) {
 		s := fresh(t)
 		for _, key := range Keys {

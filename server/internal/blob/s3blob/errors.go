@@ -36,7 +36,9 @@ var kinds = map[string]kind{
 	"XAdminUserNotFound":   keys,  // versitygw, of an access key that it does not know; a 404
 	"RequestTimeTooSkewed": clock, // a 403
 	"RequestTimeout":       away,  // a 400: the body came too slowly
-	"BadDigest":            digest,
+	// versitygw, a 409, where it cannot make an object's folder: a deletion removes it as it gets empty, or the disk is full
+	"ExistingObjectIsDirectory": away,
+	"BadDigest":                 digest,
 
 	// Of single objects in a deletion, where there is no status to go by.
 	"AccessDenied":       keys,

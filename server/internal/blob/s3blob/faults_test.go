@@ -80,6 +80,7 @@ func TestErrorsOfTheStoreAreTyped(t *testing.T) {
 		{"a gateway's 502", 502, "", spi.CodeUnavailable, "does not answer; try again", 3},
 		{"too many requests", 429, "TooManyRequests", spi.CodeUnavailable, "does not answer; try again", 3},
 		{"a body that came too slowly", 400, "RequestTimeout", spi.CodeUnavailable, "does not answer; try again", 3},
+		{"a folder that cannot be made", 409, "ExistingObjectIsDirectory", spi.CodeUnavailable, "does not answer; try again", 3},
 		{"a full disk", 507, "InsufficientStorage", spi.CodeUnavailable, "no room", 1},
 		{"a quota", 403, "QuotaExceeded", spi.CodeUnavailable, "no room", 1},
 		{"an unknown access key", 403, "InvalidAccessKeyId", spi.CodeUnavailable, "S3_ACCESS_KEY", 1},
