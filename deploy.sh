@@ -927,16 +927,23 @@ cmd_status() {
 
 cmd_logs() {
     use_running_stack
-    case ${1:--} in
-    -*) ;; # options of `docker compose logs` alone
-    *)
-        name=$(service "$1")
-        services=$(compose config --services) || die "docker compose does not take the settings: the lines above say why"
-        printf '%s\n' "$services" | grep -qxF -e "$name" || misuse "logs: there is no service $1"
+    # services among the options of `docker compose logs`
+    services='' value=''
+    for argument; do
         shift
-        set -- "$name" "$@"
-        ;;
-    esac
+        case $value,$argument in
+        yes,*) value='' ;;
+        ,-n | ,--tail | ,--since | ,--until | ,--index) value=yes ;;
+        ,-*) ;;
+        *)
+            [ -n "$services" ] || services=$(compose config --services) || die "docker compose does not take the settings: the lines above say why"
+            name=$(service "$argument")
+            printf '%s\n' "$services" | grep -qxF -e "$name" || misuse "logs: there is no service $argument"
+            argument=$name
+            ;;
+        esac
+        set -- "$@" "$argument"
+    done
     [ -n "$stacks" ] || die "there are no logs, as nothing is running: 'sh deploy.sh prod' starts it"
     case " $* " in
     *' -f '* | *' --follow '*) compose logs --tail 200 "$@" ;; # nothing in between would pass lines on as they come

@@ -515,6 +515,36 @@ esac`)
 	}
 }
 
+// TestLogsTakeServicesAndOptionsInAnyOrder has a compose that tells what it is asked for.
+func TestLogsTakeServicesAndOptionsInAnyOrder(t *testing.T) {
+	o := newOps(t)
+	o.write(t)
+	o.tool(t, "docker", `case "$*" in
+*"compose version"*) echo 2.40.0 ;;
+"ps -aq"*) echo 0123456789ab ;;
+*"config --services"*) printf '%s\n' spi_api spi_db certbot ;;
+*" logs "*) echo "asked:${*##* logs}" ;;
+esac`)
+	for args, want := range map[string]string{
+		"":                        "--tail 200",
+		"api":                     "--tail 200 spi_api",
+		"-f api":                  "--tail 200 -f spi_api",
+		"api -f":                  "--tail 200 spi_api -f",
+		"--follow mysql":          "--tail 200 --follow spi_db",
+		"--tail 5 api db":         "--tail 200 --tail 5 spi_api spi_db",
+		"--since 10m certbot":     "--tail 200 --since 10m certbot",
+		"spi_api -n 3 --no-color": "--tail 200 spi_api -n 3 --no-color",
+	} {
+		status, out := o.run(t, o.dir, append([]string{"logs"}, strings.Fields(args)...)...)
+		if status != 0 || !strings.HasSuffix(out, "asked: "+want+"\n") {
+			t.Errorf("logs %s: status %d, want %q:\n%s", args, status, want, out)
+		}
+	}
+	if status, out := o.run(t, o.dir, "logs", "-f", "apo"); status != 2 || !strings.Contains(out, "there is no service apo") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+}
+
 // TestProdTakesItsStepsInOrder has a docker that only notes what it is asked for.
 func TestProdTakesItsStepsInOrder(t *testing.T) {
 	for _, tt := range []struct {
