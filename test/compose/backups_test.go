@@ -188,7 +188,7 @@ func filesBelow(t *testing.T, dir string, each func(path string)) (n int) {
 func (c *composed) interrupted(t *testing.T, dir string, interrupt func(group int)) {
 	t.Helper()
 	objects := filepath.Join(dir, "objects")
-	before := filesBelow(t, objects, nil)
+	before, s3 := filesBelow(t, objects, nil), c.name(t, "spi_s3")
 	cmd := exec.CommandContext(t.Context(), "sh", filepath.Join(c.dir, "deploy.sh"), "s3-backup", dir)
 	cmd.Env = c.environ
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -207,14 +207,9 @@ func (c *composed) interrupted(t *testing.T, dir string, interrupt func(group in
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	s3 := c.name(t, "spi_s3")
-	eventually(t, 30*time.Second, func() error { // the kernel may not freeze at once what hardly gets to run
-		if out, err := exec.CommandContext(t.Context(), "docker", "pause", s3).CombinedOutput(); err != nil {
-			return fmt.Errorf("docker pause: %w: %s", err, out)
-		}
-		return nil
-	})
-	defer docker(t, "unpause", s3)
+	// by a signal: what hardly gets to run is frozen by the kernel (docker pause) so late that the copy may have ended
+	docker(t, "kill", "--signal", "STOP", s3)
+	defer docker(t, "kill", "--signal", "CONT", s3)
 	interrupt(cmd.Process.Pid)
 	select {
 	case err := <-ended:
