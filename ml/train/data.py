@@ -47,7 +47,7 @@ def parse_path(d, curve_points=8):
                     for t in np.linspace(0, 1, curve_points + 1)[1:-1]:
                         points.append(tuple((1 - t) ** 3 * p0 + 3 * t * (1 - t) ** 2 * p1 + 3 * t * t * (1 - t) * p2 + t**3 * p3))
                 elif kind in "SQT":
-                    raise ValueError(f"path command {letter!r} is not supported")
+                    raise ValueError(f"path command {letter!r} is not supported: `spi-uid plain` rewrites such files")
                 x, y = ends[-1]
             if not points and kind != "M":
                 points.append((x0, y0))  # drawing goes on after a Z: from the subpath's start
@@ -63,7 +63,7 @@ def read_svg(path):
         text = f.read()
     # An inserted transform or scaled view box would move the outlines off the photograph without anyone noticing.
     if re.search(r"<(?:g|path|image)\b[^>]*\stransform=", text):
-        raise ValueError(f"{path}: transforms are not supported")
+        raise ValueError(f"{path}: transforms are not supported: `spi-uid plain` rewrites such files")
     match = re.search(r'href="data:image/jpe?g;base64,([^"]*)"', text)
     if not match:
         raise ValueError(f"{path}: no embedded JPEG")

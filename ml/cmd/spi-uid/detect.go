@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,18 +56,23 @@ func (c detectCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return each(ctx, c.Files, func(file string) error { return c.file(ctx, d, file) })
+}
+
+// each does something with each file, and goes on after one that fails.
+func each(ctx context.Context, files []string, do func(file string) error) error {
 	failed := 0
-	for _, file := range c.Files {
+	for _, file := range files {
 		if ctx.Err() != nil {
 			return errors.New("stopped")
 		}
-		if err := c.file(ctx, d, file); err != nil {
+		if err := do(file); err != nil {
 			fmt.Fprintf(os.Stderr, "spi-uid: %s: %v\n", file, err)
 			failed++
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d files failed", failed, len(c.Files))
+		return fmt.Errorf("%d of %d files failed", failed, len(files))
 	}
 	return nil
 }
@@ -102,24 +106,14 @@ func (c detectCmd) file(ctx context.Context, d detect.Detector, path string) err
 		photo.Device, photo.Datetime.Time = keyOf(path)
 		return json.NewEncoder(os.Stdout).Encode(worker.Document(photo, d.Version(), insects))
 	case c.SVG:
-		return writeSVG(strings.TrimSuffix(path, filepath.Ext(path))+".svg", data, picture.Bounds().Size(), insects)
+		outlines := make([]svg.Outline, len(insects))
+		for i, insect := range insects {
+			outlines[i] = svg.Polygon(insect.Outline)
+		}
+		return svg.Create(strings.TrimSuffix(path, filepath.Ext(path))+".svg", data, picture.Bounds().Size(), outlines)
 	}
 	fmt.Printf("%s: %d insects, %.2f s\n", path, len(insects), took.Seconds())
 	return nil
-}
-
-// writeSVG writes a file that evaluate reads. One that is there is somebody's, and stays.
-func writeSVG(path string, data []byte, size image.Point, insects []detect.Insect) (err error) {
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // beside the file that the user names
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	var outlines [][]image.Point
-	for _, insect := range insects {
-		outlines = append(outlines, insect.Outline)
-	}
-	return svg.Write(out, data, size, outlines)
 }
 
 // keyOf reads DEVICE.DATETIME.jpg; of another name there is no time.

@@ -21,6 +21,7 @@ type commands struct {
 	Run         runCmd           `cmd:"" help:"Annotate the server's images until a signal."`
 	Detect      detectCmd        `cmd:"" help:"Find the insects on photographs."`
 	Evaluate    evaluateCmd      `cmd:"" help:"Score the detector on a folder of annotated SVGs."`
+	Plain       plainCmd         `cmd:"" help:"Rewrite annotated SVGs as the training reads them, and say what in them does not count."`
 	Bundle      bundleCmd        `cmd:"" help:"Say which detector the bundle on the server gives, or push a new one."`
 	Check       checkCmd         `cmd:"" help:"Say what this build can do; exit 1 where something that was built in is missing."`
 	Healthcheck healthcheckCmd   `cmd:"" help:"Ask the worker on this machine whether it lives; exit 1 if not."`

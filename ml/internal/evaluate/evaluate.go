@@ -99,8 +99,9 @@ func newScore(threshold float64) Score { return Score{IoU: threshold, Classes: m
 // Photograph is the result of one.
 type Photograph struct {
 	Name    string  `json:"name"`
-	Scores  []Score `json:"scores"`  // as Thresholds
-	Seconds float64 `json:"seconds"` // of detecting, the JPEG's decoding not included
+	Scores  []Score `json:"scores"`            // as Thresholds
+	Seconds float64 `json:"seconds"`           // of detecting, the JPEG's decoding not included
+	Warning string  `json:"warning,omitempty"` // what was drawn and does not count
 }
 
 // Report is the result of a folder.
@@ -130,7 +131,11 @@ func Dir(ctx context.Context, d detect.Detector, dir string, o Options, w io.Wri
 		for i := range r.All {
 			r.All[i].add(p.Scores[i])
 		}
-		if _, err := fmt.Fprintf(w, "%s: %d insects, %d found, %.2f s\n", name, p.Scores[0].All.Annotated, p.Scores[0].All.Found, p.Seconds); err != nil {
+		line := fmt.Sprintf("%s: %d insects, %d found, %.2f s", name, p.Scores[0].All.Annotated, p.Scores[0].All.Found, p.Seconds)
+		if p.Warning != "" {
+			line += "; " + p.Warning
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
 			return nil, err
 		}
 	}
@@ -164,12 +169,8 @@ func photographs(dir string, only []string) ([]string, error) {
 }
 
 func one(ctx context.Context, d detect.Detector, dir, name, out string) (*Photograph, error) {
-	f, err := os.Open(filepath.Join(dir, name+".svg")) //nolint:gosec // the user names the folder, and ReadDir its files
+	annotated, err := svg.ReadFile(filepath.Join(dir, name+".svg"))
 	if err != nil {
-		return nil, err
-	}
-	annotated, err := svg.Read(f)
-	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
 	picture, err := jpeg.Decode(bytes.NewReader(annotated.JPEG))
@@ -181,7 +182,7 @@ func one(ctx context.Context, d detect.Detector, dir, name, out string) (*Photog
 	if err != nil {
 		return nil, err
 	}
-	p := &Photograph{Name: name, Seconds: time.Since(began).Seconds(), Scores: Compare(insects, annotated.Outlines, annotated.Size)}
+	p := &Photograph{Name: name, Seconds: time.Since(began).Seconds(), Warning: annotated.Warning(), Scores: Compare(insects, annotated.Outlines, annotated.Size)}
 	if out == "" {
 		return p, nil
 	}
@@ -194,9 +195,9 @@ func write(path string, a *svg.Annotated, insects []detect.Insect) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	var outlines [][]image.Point
-	for _, insect := range insects {
-		outlines = append(outlines, insect.Outline)
+	outlines := make([]svg.Outline, len(insects))
+	for i, insect := range insects {
+		outlines[i] = svg.Polygon(insect.Outline)
 	}
 	return svg.Write(f, a.JPEG, a.Size, outlines)
 }

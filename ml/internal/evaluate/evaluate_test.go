@@ -35,11 +35,7 @@ func found(boxes ...[]image.Point) []detect.Insect {
 func annotated(boxes ...[]image.Point) []svg.Outline {
 	var all []svg.Outline
 	for _, b := range boxes {
-		var polygon []svg.Point
-		for _, p := range b {
-			polygon = append(polygon, svg.Point{X: float64(p.X), Y: float64(p.Y)})
-		}
-		all = append(all, svg.Outline{polygon})
+		all = append(all, svg.Polygon(b))
 	}
 	return all
 }
@@ -157,11 +153,7 @@ func folder(t *testing.T, files map[string][][]image.Point, width int) string {
 	}
 	dir := t.TempDir()
 	for name, outlines := range files {
-		var b bytes.Buffer
-		if err := svg.Write(&b, picture.Bytes(), image.Pt(width, 80), outlines); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), b.Bytes(), 0o600); err != nil {
+		if err := svg.Create(filepath.Join(dir, name), picture.Bytes(), image.Pt(width, 80), annotated(outlines...)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -246,12 +238,7 @@ func TestOnlyThoseNamedAreScored(t *testing.T) {
 	if len(got.Photographs) != 1 || got.All[1].All != (evaluate.Counts{Matched: 1, Found: 1, Annotated: 1}) {
 		t.Errorf("got %+v", got)
 	}
-	written, err := os.Open(filepath.Join(out, "b.2.svg"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer written.Close()
-	drawn, err := svg.Read(written)
+	drawn, err := svg.ReadFile(filepath.Join(out, "b.2.svg"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"image/jpeg"
 	"io"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -37,9 +38,10 @@ type Annotated struct {
 	JPEG     []byte
 	Size     image.Point // of the photograph, in pixels
 	Outlines []Outline   // in the photograph's pixels
+	Ignored  int         // ellipses, rectangles, texts and whatever else is drawn and is no path
 }
 
-// Read reads an annotated photograph. Paths within definitions, or not displayed, do not count; other shapes are ignored.
+// Read reads an annotated photograph. Paths within definitions, or not displayed, do not count; other shapes are counted only.
 func Read(r io.Reader) (*Annotated, error) {
 	limited := &io.LimitedReader{R: r, N: MaxBytes + 1}
 	p := parser{dec: xml.NewDecoder(limited)}
@@ -53,6 +55,27 @@ func Read(r io.Reader) (*Annotated, error) {
 		return nil, fmt.Errorf("svg: %w", err)
 	}
 	return p.finish()
+}
+
+// ReadFile is Read of a file.
+func ReadFile(path string) (_ *Annotated, err error) {
+	f, err := os.Open(path) //nolint:gosec // the user names the file
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return Read(f)
+}
+
+// Warning says what was drawn and does not count; "" where all does.
+func (a *Annotated) Warning() string {
+	switch a.Ignored {
+	case 0:
+		return ""
+	case 1:
+		return "1 shape is no path and does not count (in Inkscape: Path, Object to Path)"
+	}
+	return fmt.Sprintf("%d shapes are no paths and do not count (in Inkscape: Path, Object to Path)", a.Ignored)
 }
 
 type parser struct {
@@ -136,6 +159,8 @@ func (p *parser) element(t xml.StartElement, m matrix, root bool) error {
 		if len(outline) > 0 {
 			p.paths = append(p.paths, drawn{outline, m})
 		}
+	case "ellipse", "circle", "rect", "polygon", "polyline", "line", "text", "use":
+		p.out.Ignored++
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package svg_test
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -202,7 +203,8 @@ func TestBadFilesAreRefusedWithTheReason(t *testing.T) {
 func TestWhatIsWrittenCanBeRead(t *testing.T) {
 	picture := photograph(40, 30)
 	var b bytes.Buffer
-	if err := svg.Write(&b, picture, image.Pt(40, 30), [][]image.Point{{{1, 2}, {30, 4}, {5, 28}}, {{0, 0}, {2, 0}, {2, 2}}}); err != nil {
+	drawn := []svg.Outline{svg.Polygon([]image.Point{{1, 2}, {30, 4}, {5, 28}}), {{{0, 0}, {2.126, 0}, {2, -2.5}}, {{5, 5}, {7, 5}, {7, 1e6}}}}
+	if err := svg.Write(&b, picture, image.Pt(40, 30), drawn); err != nil {
 		t.Fatal(err)
 	}
 	got, err := svg.Read(&b)
@@ -211,10 +213,43 @@ func TestWhatIsWrittenCanBeRead(t *testing.T) {
 	}
 	want := &svg.Annotated{
 		JPEG: picture, Size: image.Pt(40, 30),
-		Outlines: []svg.Outline{{{{1, 2}, {30, 4}, {5, 28}}}, {{{0, 0}, {2, 0}, {2, 2}}}},
+		Outlines: []svg.Outline{{{{1, 2}, {30, 4}, {5, 28}}}, {{{0, 0}, {2.13, 0}, {2, -2.5}}, {{5, 5}, {7, 5}, {7, 1e6}}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestWhatDoesNotCountIsCounted(t *testing.T) {
+	for body, want := range map[string]string{
+		`<path d="M1,1 2,2 3,0z"/>`:                  "",
+		`<circle r="3"/><defs><rect/></defs>`:        "1 shape is no path",
+		`<g><ellipse rx="3"/><text>a</text></g><g/>`: "2 shapes are no paths",
+	} {
+		got, err := svg.Read(strings.NewReader(file("", body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := got.Warning(); !strings.HasPrefix(w, want) || (w == "") != (want == "") {
+			t.Errorf("%s: got %q, want %q", body, w, want)
+		}
+	}
+}
+
+func TestAFileThatIsThereIsNotReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.svg")
+	if err := svg.Create(path, photograph(4, 3), image.Pt(4, 3), nil); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := svg.Create(path, nil, image.Pt(8, 8), nil); !errors.Is(err, os.ErrExist) {
+		t.Errorf("error %v", err)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("%d bytes of %d, %v", len(after), len(before), err)
 	}
 }
 
