@@ -49,12 +49,13 @@ Usage: sh deploy.sh COMMAND [ARGUMENTS]
   on a server, with Docker (.env and .secret.env are the settings):
   doctor            check this machine and the settings; a line for each, FAIL with what to do; exit 1 on a failure
   prod-init         get the HTTPS certificates; again at any time, --force: even if those there are valid
-  prod              build and start, or update, everything; data stays, and is backed up before a migration; --pull: on the newest
-                    public images (nginx, MariaDB, certbot, and those that ours are built on)
+  prod              build and start, or update, everything; data stays, and is backed up before a migration
+                    --pull: on the newest public images (nginx, MariaDB, certbot, and those that ours are built on)
   devel             the same on plain HTTP at localhost, with data of its own
-  down [prod|devel] stop everything, and say what; data stays. Where both are up, it has to be said which; on a terminal, to stop
-                    production has to be said too
-  status            what is running, until when the certificates are valid; exit 1 if something is not well
+  down [prod|devel] stop everything, and say what; data stays. Where both are up, it has to be said which;
+                    on a terminal, a plain down asks before it stops production
+  status            what is running, whether the API reaches what it needs, until when the certificates are valid; exit 1
+                    if something is not well
   logs [SERVICE]    the end of the logs: api, webapp, uid, nginx, db, s3, certbot; -f: follow
   scale api=N uid=N so many replicas of the API, of the insect detector
   mysql-prompt      a MariaDB shell
