@@ -110,7 +110,11 @@ func (c detectCmd) file(ctx context.Context, d detect.Detector, path string) err
 		for i, insect := range insects {
 			outlines[i] = svg.Polygon(insect.Outline)
 		}
-		return svg.Create(strings.TrimSuffix(path, filepath.Ext(path))+".svg", data, picture.Bounds().Size(), outlines)
+		drawing := strings.TrimSuffix(path, filepath.Ext(path)) + ".svg"
+		if err := svg.Create(drawing, data, picture.Bounds().Size(), outlines); err != nil {
+			return err
+		}
+		path = drawing
 	}
 	fmt.Printf("%s: %d insects, %.2f s\n", path, len(insects), took.Seconds())
 	return nil
