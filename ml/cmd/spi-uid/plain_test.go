@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/base64"
 	"os"
 	"path/filepath"
@@ -36,7 +35,7 @@ func TestPlainGivesDrawingsTheFormThatTheTrainingReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths := string(text[bytes.Index(text, []byte("<path")):])
+	_, paths, _ := strings.Cut(string(text), "<path")
 	if strings.Contains(paths, "transform") || strings.Contains(paths, "C") || !strings.Contains(paths, `d="M 15,25 25,25 25,35.25 Z"`) {
 		t.Errorf("not plain: %s", paths)
 	}
