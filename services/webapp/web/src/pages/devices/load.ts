@@ -7,6 +7,7 @@ import { useStore } from '../../lib/store'
 import { presses, type Scope } from '../../state/scope'
 import { serverTime } from './condition'
 import { LOOK_BACK, pointsOf, type AllPoints } from './insects'
+import { untilOf } from './row'
 
 /** Pixels of the range's line, and of the last two days: a device that takes an image every ten minutes is given whole. */
 const COARSE = 100
@@ -27,8 +28,8 @@ export function usePoints(scope: Scope | null, devices: readonly string[]): { po
   useEffect(() => {
     if (!scope) return
     const { start, end, loadedAt } = scope
-    const last = Math.min(end, Math.ceil(serverTime(scope.devices, loadedAt, loadedAt)))
     const chosen = names ? names.split(',') : []
+    const last = Math.ceil(untilOf(scope, chosen, serverTime(scope.devices, loadedAt, loadedAt)))
     loader.load(`${start} ${end} ${names} ${pressed}`, async (signal) => {
       try {
         const [coarse, fine] = await Promise.all([

@@ -40,7 +40,7 @@ function LastNight({ rows, counted, now, over }: { rows: readonly Row[]; counted
   const not = notCounted(used)
   return (
     <section aria-labelledby="last-night">
-      <h2 id="last-night">{over ? 'Last night of the range' : 'Last night'}</h2>
+      <h2 id="last-night">{over ? 'Last night with images' : 'Last night'}</h2>
       {!counted && <p class="muted">…</p>}
       {counted && !first && <p class="muted">No trap is in use.</p>}
       {counted && first && (

@@ -2,9 +2,9 @@
 import type { DeviceState } from '../../api/types'
 import { sorted, type Order, type Sortable } from '../../lib/order'
 import { positionOf, type Position } from '../../lib/position'
-import { parseTime, type Zone } from '../../lib/time'
+import { DAY, parseTime, type Zone } from '../../lib/time'
 import type { Span } from '../../lib/window'
-import type { Scope } from '../../state/scope'
+import { inScope, type Scope } from '../../state/scope'
 import { conditionOf, gapsOf, KINDS, type Condition, type Gaps } from './condition'
 import { caughtIn, fillOf, joined, NO_POINTS, temperaturesOf, within, type AllPoints, type Catch, type Fill, type Unknown } from './insects'
 import { nightBefore, type Night } from './night'
@@ -51,16 +51,24 @@ export const FALLS = new Set(['last', 'images', 'gaps', 'delay', 'temperature', 
 /** What was caught, where that is known. */
 export const known = (c: Row['caught']): Catch | null => (typeof c === 'string' ? null : c)
 
+/** Until when the last night is looked for: now, and of a range that is over until the end of the last day with images. */
+export function untilOf(scope: Scope, chosen: readonly string[], now: number): number {
+  if (scope.end >= now) return now
+  const last = Math.max(...inScope(scope.devices, chosen).map((d) => d.images_per_day.findLastIndex((n) => n > 0)))
+  return last >= 0 ? Math.min(scope.end, scope.start + (last + 1) * DAY) : scope.end
+}
+
 /** `now` is the server's time; `zone` is the one that is shown. */
 export function rowsOf(scope: Scope, chosen: readonly string[], points: AllPoints | null, now: number, zone: Zone): Row[] {
   const names = new Set(chosen.map((d) => d.toLowerCase()))
   const over = scope.end < now
+  const until = untilOf(scope, chosen, now)
   return scope.devices
     .filter((d) => names.size === 0 || names.has(d.device))
     .map((state) => {
       const at = positionOf(state.lat, state.lng)
       const position = typeof at === 'string' ? null : at
-      const night = nightBefore(Math.min(now, scope.end), position, zone)
+      const night = nightBefore(until, position, zone)
       const newest = parseTime(state.last_datetime)
       const condition = conditionOf(state, scope.end, now)
       const inside = newest >= scope.start && newest < scope.end

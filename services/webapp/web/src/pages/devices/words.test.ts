@@ -59,6 +59,15 @@ describe('a row of a range that is over', () => {
   })
 })
 
+it.each<[string, string, number, number[], string]>([
+  ['the last with images, of a range that is over', '2022-06-09', now, [1, 0, 1, 1, 1, 0, 0, 0], '2022-06-04'],
+  ['the last of a range that is over, without any', '2022-06-09', now, [0, 0, 0, 0, 0, 0, 0, 0], '2022-06-07'],
+  ['the last of all, whatever there is, while the range goes on', '2022-07-09', parseTime('2022-06-20T12:00:00Z'), [1, 1], '2022-06-19'],
+])('the last night is %s', (_, end, at, images_per_day, evening) => {
+  const d = { ...state('a'), lat: null, lng: null, images: images_per_day.length, images_per_day }
+  expect(rowsOf({ start: parseTime('2022-06-01'), end: parseTime(end), loadedAt: at, devices: [d] }, [], null, at, 'utc')[0]?.night.evening).toBe(evening)
+})
+
 it.each<[[number, number], string]>([
   [[3, 8.25], '3.0 to 8.3 °C'],
   [[-2.1, 4], '−2.1 to 4.0 °C'],
