@@ -1,6 +1,6 @@
 // What is asked or shown above the page; the browser's own dialog keeps the focus inside and gives it back.
 import type { ComponentChildren } from 'preact'
-import { useEffect, useId, useRef, useState } from 'preact/hooks'
+import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { ErrorBox, ToldAbove } from './page'
 
 interface Props {
@@ -15,7 +15,8 @@ interface Props {
 export function Dialog({ title, class: name = 'small-dialog', onClose, onKeyDown, children }: Props) {
   const element = useRef<HTMLDialogElement>(null)
   const id = useId()
-  useEffect(() => {
+  // at once: a key that is pressed meanwhile would be for what lies below
+  useLayoutEffect(() => {
     const dialog = element.current
     if (!dialog) return
     const back = document.activeElement

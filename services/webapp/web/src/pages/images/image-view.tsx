@@ -1,5 +1,5 @@
 // One image, over the page: its picture with what the detector found, its neighbours, and all that is known of it.
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { getFound, type Found, type Outline } from '../../api/annotations'
 import { ApiError, isAbort } from '../../api/http'
 import { getImage } from '../../api/pictures'
@@ -104,7 +104,7 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
   if (image) shown.current = image
   const stage = image ?? shown.current // the one before stays until the next is known
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const element = dialog.current
     if (!element) return
     const back = document.activeElement
