@@ -84,7 +84,9 @@ export function Stage(p: Props) {
     // the picture covers its own place: no empty space comes in
     const x = Math.min(0, Math.max(w - w * k, next.x))
     const y = Math.min(0, Math.max(h - h * k, next.y))
-    setPlace({ k, x, y })
+    const placed = { k, x, y }
+    latest.current.place = placed // gestures come faster than pictures are drawn
+    setPlace(placed)
     if (k > 1.2) p.onCloser()
   }
   const closer = (factor: number, cx: number, cy: number) => {
@@ -187,7 +189,7 @@ export function Stage(p: Props) {
       tapped = null
     }
     const leave = () => setOver(null)
-    const twice = (e: MouseEvent) => (latest.current.place.k > 1.01 ? setPlace(WHOLE) : gestures.current.closer(Math.max(2, gestures.current.pixels()), ...at(e)))
+    const twice = (e: MouseEvent) => (latest.current.place.k > 1.01 ? gestures.current.put(WHOLE) : gestures.current.closer(Math.max(2, gestures.current.pixels()), ...at(e)))
     element.addEventListener('wheel', wheel, { passive: false })
     element.addEventListener('pointerdown', down)
     element.addEventListener('pointermove', move)
