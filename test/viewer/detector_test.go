@@ -84,6 +84,7 @@ func TestThePagesSayHowManyImagesWaitAndThatNoDetectorWorks(t *testing.T) {
 	for _, size := range []viewport{phone, desktop} {
 		b := open(t, s, size)
 		b.logIn("/data?"+realRange, stack.AdminName, stack.AdminPassword)
+		b.waitFor(`document.querySelector('.detector.idle')`)
 		for _, page := range []string{"data", "images", "devices"} {
 			before := b.asked("/v2/progress")
 			b.do(chromedp.Navigate(b.url + "/" + page + "?" + realRange))
