@@ -121,6 +121,9 @@ func openChecked(path string) (db *bbolt.DB, err error) {
 			return fmt.Errorf("%w: it has grown beyond %d MB", errDamaged, maxJournal>>20)
 		}
 		if err := db.View(func(tx *bbolt.Tx) error {
+			if err := checkPages(tx, db.Info().PageSize); err != nil {
+				return err
+			}
 			b := tx.Bucket(bucketOfFiles)
 			if b == nil {
 				return nil
@@ -142,6 +145,26 @@ func openChecked(path string) (db *bbolt.DB, err error) {
 		_ = guard(db.Close) // it is of no use whether that works
 	}
 	return db, err
+}
+
+// checkPages looks at the header of each page for how many pages belong to it: bbolt believes it, and would take memory, and all
+// that there is, for four thousand millions that are not there. That would be no panic but the program's end, at every run.
+func checkPages(tx *bbolt.Tx, pageSize int) error {
+	all := int(tx.Size() / int64(pageSize))
+	for id := 0; id < all; id++ {
+		page, err := tx.Page(id)
+		if err != nil {
+			return err
+		}
+		if page.Type == "free" {
+			continue
+		}
+		if more := page.OverflowCount; more < 0 || more >= all-id {
+			return fmt.Errorf("page %d speaks of %d more, of %d in all", id, more, all)
+		}
+		id += page.OverflowCount
+	}
+	return nil
 }
 
 // guard calls a function of bbolt on a file that may hold anything; its panic, and a fault of the memory map, is an

@@ -2,6 +2,7 @@ package upload
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -91,6 +92,11 @@ func TestADamagedJournalIsSetAside(t *testing.T) {
 	for at := 2 * page; at < len(sound); at += 7 * page { // each page's header
 		damaged[fmt.Sprintf("page at %d", at)] = spoil(func(b []byte) []byte {
 			copy(b[at:], bytes.Repeat([]byte{0xff}, 64))
+			return b
+		})
+		damaged[fmt.Sprintf("pages without end at %d", at)] = spoil(func(b []byte) []byte {
+			const overflow = 12 // where a page's header says how many more belong to it, after its id, kind and count
+			binary.NativeEndian.PutUint32(b[at+overflow:], 1<<31)
 			return b
 		})
 	}
