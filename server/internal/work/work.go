@@ -76,9 +76,12 @@ type Queue struct {
 	}
 }
 
-// backlogRest is for how many times as long as the count has taken it is not repeated: milliseconds of a small database, and a
-// minute and more of one that has millions to count.
-const backlogRest = 20
+// A count of the backlog that took shortCount or longer, as where millions are to be counted, is not repeated for backlogRest times
+// as long.
+const (
+	shortCount  = time.Second
+	backlogRest = 20
+)
 
 // New makes a queue.
 func New(s store.Work, now func() time.Time) *Queue {
@@ -171,7 +174,7 @@ func (q *Queue) Retry(ctx context.Context, series []store.Series, algoName strin
 }
 
 // Backlog counts what there is to do for the algorithm of that name, compared without case, or, where it is empty, for all of
-// them. One caller counts at a time, and what he finds is told to all others for as long as backlogRest says.
+// them. One caller counts at a time, and where that takes him long, what he finds is told to all others for a while.
 func (q *Queue) Backlog(ctx context.Context, algoName string) ([]store.Backlog, error) {
 	select {
 	case q.backlog.counting <- struct{}{}:
@@ -186,7 +189,10 @@ func (q *Queue) Backlog(ctx context.Context, algoName string) ([]store.Backlog, 
 			return nil, err
 		}
 		ended := q.now()
-		q.backlog.found, q.backlog.counted, q.backlog.until = found, ended, ended.Add(backlogRest*ended.Sub(began))
+		q.backlog.found, q.backlog.counted, q.backlog.until = found, ended, ended
+		if took := ended.Sub(began); took >= shortCount {
+			q.backlog.until = ended.Add(backlogRest * took)
+		}
 	}
 	return slices.DeleteFunc(slices.Clone(q.backlog.found), func(b store.Backlog) bool {
 		return algoName != "" && !strings.EqualFold(b.AlgoName, algoName)

@@ -11,7 +11,7 @@ import (
 )
 
 // Images that an algorithm has something to do for and that are not entered yet are told by looking at all images and
-// annotations, a second and a half of the database for each million. So they are counted block by block of their ids, some
+// annotations, about a CPU second of the database for each million. So they are counted block by block of their ids, some
 // blocks a request, and what is counted is remembered: after a new version has asked for work of ten million images, five
 // requests know them all. What is remembered is an hour old at most where anybody asks; a whole block changes only where images
 // are deleted, or annotated without a lease.
