@@ -249,7 +249,7 @@ func TestAnOutlineIsPointedAtByMouseFingerKeysAndList(t *testing.T) {
 		b.do(chromedp.KeyEvent("p"))
 		told(second)
 		// closer, around the middle, where the first is not in sight; a key brings it there
-		b.do(chromedp.KeyEvent("1"), chromedp.KeyEvent("+"), chromedp.KeyEvent("+"), chromedp.KeyEvent("n"))
+		b.do(chromedp.KeyEvent("1"), chromedp.KeyEvent("++"), chromedp.KeyEvent("n"))
 		told(first)
 		b.waitFor(`(() => { const f = document.querySelector('.frame').getBoundingClientRect(), o = document.querySelector('.outlines .told').getBoundingClientRect(), x = o.x + o.width / 2, y = o.y + o.height / 2
 			return x > f.left && x < f.right && y > f.top && y < f.bottom })()`)
