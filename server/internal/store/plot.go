@@ -200,7 +200,8 @@ type Views interface {
 	// effort's errors. It takes a tenth of the time of WorkOut, and keeps nothing.
 	DaySummaries(ctx context.Context, device string, first, end int, effort *Effort, fn func(DaySummary)) error
 	// KeepDays works out the days from first to before end that changed, of all devices, so that those who ask for them do
-	// not wait for it, and forgets days without images. between is called after each device; its error ends it.
+	// not wait for it, the newest first, and forgets days without images. between is called after each month of a device; its error
+	// ends it.
 	KeepDays(ctx context.Context, first, end int, between func() error) error
 	// NewestImages gives the device's newest images, at most n, the newest first.
 	NewestImages(ctx context.Context, device string, n int) ([]Image, error)

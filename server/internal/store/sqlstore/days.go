@@ -34,6 +34,9 @@ const (
 	keepBytes = 256 << 10
 	// keepWithin bounds the time that a reader spends on keeping what it has worked out.
 	keepWithin = 2 * time.Second
+	// daysKeptAtOnce is how many days of one device are worked out before the same days of the next one: a month of 500 devices'
+	// images and annotations fit into the memory of a small database.
+	daysKeptAtOnce = 31
 	// daysPerTouch bounds a statement that counts up versions.
 	daysPerTouch = 500
 )
@@ -493,44 +496,67 @@ func (s *Store) KeepDays(ctx context.Context, first, end int, between func() err
 	devices = slices.Compact(devices)
 	// not as the other servers, which would do the same work at the same time
 	rand.Shuffle(len(devices), func(i, j int) { devices[i], devices[j] = devices[j], devices[i] }) //nolint:gosec // no secret
-	for _, device := range devices {
-		if err := s.keepDevice(ctx, device, first, end); err != nil {
+	lives := make([]dayRange, len(devices))
+	var all dayRange
+	for i, device := range devices {
+		l, err := s.keptRange(ctx, device)
+		if err != nil {
 			return err
 		}
-		if err := between(); err != nil {
+		if l.first, l.end = max(l.first, first), min(l.end, end); l.first >= l.end {
+			continue
+		}
+		if lives[i] = l; all.first >= all.end {
+			all = l
+		}
+		all.first, all.end = min(all.first, l.first), max(all.end, l.end)
+	}
+	// What all devices stored at about the same time lies side by side in the tables, the newest first: device by device, each of
+	// their pages would be read from the disk for every device anew.
+	for to := all.end; to > all.first; to -= daysKeptAtOnce {
+		for i, device := range devices {
+			from, to := max(lives[i].first, to-daysKeptAtOnce), min(lives[i].end, to)
+			if from >= to {
+				continue
+			}
+			if err := s.allDays(ctx, device, from, to, workedOut, nil, ignoreDay); err != nil {
+				return err
+			}
+			if err := between(); err != nil {
+				return err
+			}
+		}
+	}
+	for i, device := range devices {
+		if err := s.forgetDays(ctx, device, lives[i].first, lives[i].end); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// keepDevice is KeepDays for one device.
-func (s *Store) keepDevice(ctx context.Context, device string, first, end int) error {
-	born, gone, err := s.lifetime(ctx, device)
-	if err != nil {
-		return s.fail(ctx, err, "reading", "table images")
+// dayRange is the days from first to before end.
+type dayRange struct{ first, end int }
+
+// keptRange gives the days from the device's first image to its last, and those before and after that have rows, whose images were
+// deleted.
+func (s *Store) keptRange(ctx context.Context, device string) (r dayRange, err error) {
+	if r.first, r.end, err = s.lifetime(ctx, device); err != nil {
+		return r, s.fail(ctx, err, "reading", "table images")
 	}
-	// rows of days before and after those of its images, which were deleted
 	var oldest, newest sql.Null[int64]
 	err = s.read.QueryRowContext(ctx, "SELECT MIN(day), MAX(day) FROM device_days WHERE device = ?", device).Scan(&intoNullInt{&oldest}, &intoNullInt{&newest})
 	if err != nil {
-		return s.fail(ctx, err, "reading", "table device_days")
+		return r, s.fail(ctx, err, "reading", "table device_days")
 	}
 	if oldest.Valid && newest.Valid {
 		from, to := int(oldest.V), int(newest.V)+1
-		if born < gone {
-			from, to = min(from, born), max(to, gone)
+		if r.first < r.end {
+			from, to = min(from, r.first), max(to, r.end)
 		}
-		born, gone = from, to
+		r = dayRange{from, to}
 	}
-	first, end = max(first, born), min(end, gone)
-	if first >= end {
-		return nil
-	}
-	if err := s.allDays(ctx, device, first, end, workedOut, nil, ignoreDay); err != nil {
-		return err
-	}
-	return s.forgetDays(ctx, device, first, end)
+	return r, nil
 }
 
 // forgetDays deletes the rows of days that are known to have no images. A row that somebody holds or changed stays until the

@@ -2,9 +2,12 @@ package sqlstore_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store"
 	"github.com/sticky-pi/sticky-pi-server/server/internal/store/storetest"
@@ -60,6 +63,57 @@ func TestDaysWithoutImagesAreForgotten(t *testing.T) {
 			keep()
 			if n := rows(); n != 1 {
 				t.Errorf("%d rows, and one day has images", n)
+			}
+		})
+	}
+}
+
+// TestTheNewestDaysOfAllDevicesAreKeptFirst ends the work after the newest month of both devices.
+func TestTheNewestDaysOfAllDevicesAreKeptFirst(t *testing.T) {
+	for name, open := range implementations {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			oldest := spiTime("2024-01-01")
+			devices := []string{"0000000a", "0000000b"}
+			for _, device := range devices {
+				for _, day := range []int{0, 40, 90, 91} {
+					storetest.Put(t, s, storetest.Image(device, oldest.AddDate(0, 0, day)))
+				}
+			}
+			kept := func() (days []int) {
+				rows, err := s.DB().Query("SELECT day FROM device_days WHERE kept = version ORDER BY day, device")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer rows.Close()
+				for rows.Next() {
+					var day int
+					if err := rows.Scan(&day); err != nil {
+						t.Fatal(err)
+					}
+					days = append(days, day-int(oldest.Unix()/store.DaySeconds))
+				}
+				if err := rows.Err(); err != nil {
+					t.Fatal(err)
+				}
+				return days
+			}
+			enough := errors.New("enough")
+			calls := 0
+			err := s.KeepDays(t.Context(), 0, 100_000, func() error {
+				if calls++; calls == len(devices) {
+					return enough
+				}
+				return nil
+			})
+			if diff := cmp.Diff([]int{90, 90, 91, 91}, kept()); diff != "" || !errors.Is(err, enough) {
+				t.Errorf("%v, kept (-want +got):\n%s", err, diff)
+			}
+			if err := s.KeepDays(t.Context(), 0, 100_000, func() error { return nil }); err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff([]int{0, 0, 40, 40, 90, 90, 91, 91}, kept()); diff != "" {
+				t.Errorf("kept in the end (-want +got):\n%s", diff)
 			}
 		})
 	}
