@@ -72,7 +72,7 @@ type api struct {
 	inMemory *semaphore.Weighted // by form
 	uploads  *semaphore.Weighted // by form
 	large    *semaphore.Weighted // by byte
-	lists    *semaphore.Weighted // elements of JSON lists, by byte
+	lists    *listRoom
 	plots    *plotRoom
 	tiles    *semaphore.Weighted // thumbnails of tuboids that are made at a time
 	docsHTML func() ([]byte, error)
@@ -86,7 +86,7 @@ func New(cfg Config) (http.Handler, error) {
 	gin.SetMode(gin.ReleaseMode)
 	a := &api{
 		Config: cfg, inMemory: semaphore.NewWeighted(formsInMemory), uploads: semaphore.NewWeighted(uploadsAtOnce), large: semaphore.NewWeighted(largeFiles),
-		lists:    semaphore.NewWeighted(listBytes),
+		lists:    newListRoom(listBytes, userListBytes),
 		plots:    newPlotRoom(),
 		tiles:    semaphore.NewWeighted(1),
 		docsHTML: sync.OnceValues(func() ([]byte, error) { return renderDocs(openAPI) }),

@@ -134,14 +134,19 @@ func (a *api) as(role auth.Role, handle func(*gin.Context, *store.User) error) g
 		}
 		if err == nil {
 			c.Request = c.Request.WithContext(logging.With(c.Request.Context(), slog.String("user", user.Username)))
-			done := a.hold(c)
-			defer done()
-			err = handle(c, &user)
+			err = a.holding(c, &user, handle)
 		}
 		if err != nil {
 			a.fail(c, err)
 		}
 	}
+}
+
+// holding calls a handler, whose budget ends with it: what is left of a refused body may come slowly.
+func (a *api) holding(c *gin.Context, user *store.User, handle func(*gin.Context, *store.User) error) error {
+	done := a.hold(c, user.ID)
+	defer done()
+	return handle(c, user)
 }
 
 func (a *api) authenticate(c *gin.Context) (store.User, error) {

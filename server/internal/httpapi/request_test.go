@@ -15,7 +15,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
@@ -135,26 +134,46 @@ func TestListsAreBounded(t *testing.T) {
 }
 
 func TestListsOfAllRequestsTogetherAreBounded(t *testing.T) {
-	a := &api{lists: semaphore.NewWeighted(3 * listStep)}
-	body := `[{}` + strings.Repeat(",{}", 2*listStep/elementMemory) + `]` // a step that is free, and two others
-	read := func() (func(), error) {
+	a := &api{lists: newListRoom(4*listStep, 3*listStep)}
+	read := func(user int64, steps int) (func(), error) {
+		body := `[{}` + strings.Repeat(",{}", steps*listStep/elementMemory) + `]` // beside the step that is free
 		c := requestOf(t, strings.NewReader(body), "")
-		done := a.hold(c)
+		done := a.hold(c, user)
 		_, err := elements(c, func(*element) error { return nil })
 		return done, err
 	}
-	first, err := read()
-	if err != nil {
-		t.Fatal(err)
+	const one, other = 1, 2
+	for range 2 { // the second time shows that all was given back
+		first, err := read(one, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := read(one, 2)
+		if err == nil || spi.CodeOf(err) != spi.CodeRateLimited {
+			t.Errorf("with too little left of the user's: %v", err)
+		}
+		second()
+		third, err := read(other, 1)
+		if err != nil {
+			t.Errorf("another user: %v", err)
+		}
+		fourth, err := read(other, 2)
+		if err == nil || spi.CodeOf(err) != spi.CodeUnavailable {
+			t.Errorf("with too little left of all: %v", err)
+		}
+		fourth()
+		third()
+		first()
 	}
-	second, err := read()
-	if err == nil || spi.CodeOf(err) != spi.CodeUnavailable {
-		t.Errorf("with too little left: %v", err)
+	if len(a.lists.users) > 0 {
+		t.Errorf("users of no request: %v", a.lists.users)
 	}
-	second()
-	first()
-	if !a.lists.TryAcquire(3 * listStep) {
-		t.Error("not all was given back")
+}
+
+func TestTheLargestListsFitWhatOneUserMayHold(t *testing.T) {
+	const key = `{"device":"5c173ff2","datetime":"2020-06-20T21:33:24Z"},`
+	if all := maxElements * (len(key) + elementMemory); all > userListBytes {
+		t.Errorf("as many keys as a request may have take %d bytes, more than %d", all, userListBytes)
 	}
 }
 
