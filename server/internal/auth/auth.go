@@ -16,7 +16,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -36,8 +36,9 @@ const (
 	failures    = 10               // wrong passwords in a row before 429 ...
 	refill      = 30 * time.Second // ... and then one more attempt each
 	remembered  = 10_000           // pairs, and (user, address) counts, kept at most
-	maxWaiting  = 256              // log-ins that wait for their hash; those beyond are told to try again
-	retryLogin  = 5 * time.Second  // ... after this
+	maxWaiting  = 256              // log-ins that wait for their hash; those beyond are told to try again ...
+	maxOfOne    = 32               // ... as are those of one address
+	retryLogin  = 5 * time.Second  // what they are to wait
 )
 
 // MaxPassword bounds a password's length in bytes, since hashing takes time in proportion.
@@ -86,7 +87,7 @@ type Authenticator struct {
 	pairKey               []byte // of this process: keys of remembered pairs
 
 	hashing  *semaphore.Weighted // argon2id takes 64 MiB a time
-	waiting  atomic.Int32
+	waiting  queue
 	flights  singleflight.Group
 	verified *lru.Cache[[sha256.Size]byte, time.Time]
 	failed   *lru.Cache[string, *rate.Limiter]
@@ -101,6 +102,7 @@ func New(accounts Accounts, secret string, log *slog.Logger, now func() time.Tim
 		passwordKey: derive(secret, "sticky-pi password fingerprint"),
 		pairKey:     make([]byte, sha256.Size),
 		hashing:     semaphore.NewWeighted(int64(max(2, runtime.GOMAXPROCS(0)))),
+		waiting:     queue{of: make(map[string]int)},
 		decoy:       decoyHash,
 	}
 	if _, err := rand.Read(a.pairKey); err != nil {
@@ -166,13 +168,12 @@ func (a *Authenticator) Password(ctx context.Context, username, password, client
 
 func (a *Authenticator) verify(ctx context.Context, user store.User, known bool, username, password, client string) (store.User, error) {
 	who := strings.ToLower(username) + "\x00" + client
-	if a.waiting.Add(1) > maxWaiting {
-		a.waiting.Add(-1)
+	if !a.waiting.enter(client) {
 		e := spi.Errorf(spi.CodeUnavailable, "too many log-ins at once: try again")
 		e.RetryAfter = retryLogin
 		return store.User{}, e
 	}
-	defer a.waiting.Add(-1)
+	defer a.waiting.leave(client)
 	limit, ok := a.failed.Get(who)
 	if !ok {
 		limit = rate.NewLimiter(rate.Every(refill), failures)
@@ -210,6 +211,33 @@ func (a *Authenticator) verify(ctx context.Context, user store.User, known bool,
 	a.failed.Remove(who)
 	a.verified.Add(a.pair(&user, password), a.now().Add(rememberFor))
 	return user, nil
+}
+
+// queue counts the log-ins that wait, so that one address does not take the places of all.
+type queue struct {
+	mu  sync.Mutex
+	all int
+	of  map[string]int // by address; without those of which none waits
+}
+
+func (q *queue) enter(client string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.all == maxWaiting || q.of[client] == maxOfOne {
+		return false
+	}
+	q.all++
+	q.of[client]++
+	return true
+}
+
+func (q *queue) leave(client string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.all--
+	if q.of[client]--; q.of[client] == 0 {
+		delete(q.of, client)
+	}
 }
 
 // remembers says whether the pair was verified a short while ago.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -272,6 +273,29 @@ func TestANameLongerThanAnyIsRefusedAndNotKept(t *testing.T) {
 	if lines.Len() > 0 {
 		t.Errorf("the log has %d bytes of it", lines.Len())
 	}
+}
+
+func TestOneAddressDoesNotFillTheQueueOfLogIns(t *testing.T) {
+	a, db, _ := setUp(t)
+	ana := add(t, a, db, "ana", "ana's password")
+	const guesses = 600
+	errs := make(chan error, guesses)
+	var wg sync.WaitGroup
+	for i := range guesses {
+		wg.Go(func() {
+			_, err := a.Password(t.Context(), fmt.Sprint("nobody", i), "guess", "192.0.2.1")
+			errs <- err
+		})
+	}
+	for range guesses { // until the queue takes no more from there
+		if err := <-errs; spi.CodeOf(err) == spi.CodeUnavailable {
+			break
+		}
+	}
+	if user, err := a.Password(t.Context(), "ana", "ana's password", "192.0.2.2"); err != nil || user.ID != ana.ID {
+		t.Errorf("from elsewhere: %v", err)
+	}
+	wg.Wait()
 }
 
 func TestARightPasswordClearsTheCount(t *testing.T) {
