@@ -257,7 +257,7 @@ def load_cases(photographs, checkpoints):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photographs")
-    parser.add_argument("checkpoints", nargs="+")
+    parser.add_argument("checkpoints", nargs="+", help="A+B: the mean of two")
     parser.add_argument("--postprocess", help="JSON file of parameters, instead of the defaults")
     parser.add_argument("--tune", metavar="FILE", help="choose parameters and fit the filter, score them out of fold, write them to this file")
     parser.add_argument("--threads", type=int, default=2)

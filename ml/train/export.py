@@ -78,7 +78,7 @@ def export_onnx(model, folder, postprocess):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint")
+    parser.add_argument("checkpoint", help="A+B: the mean of two")
     parser.add_argument("--weights", help="write weights.safetensors here")
     parser.add_argument("--golden", help="write the golden pair here")
     parser.add_argument("--onnx", help="write model.onnx and config.yaml to this folder")

@@ -103,6 +103,14 @@ def run():
         again.load(path)
         a, b = (t.one(*data.batch(photographs[:2], t.rng, 2, 128)) for t in (trainer, again))
         assert abs(a - b) < 1e-4, (a, b)
+        # The mean of two checkpoints has seen what either has.
+        later = os.path.join(folder, "later.pt")
+        trainer.save(later, trained="2020-01-02_00-00-00", held_out=[])
+        mean, notes = train.load_average(path + "+" + later)
+        assert notes["held_out"] == [] and notes["trained"] == "2020-01-02_00-00-00"
+        parts = [train.load_average(p)[0].state_dict() for p in (path, later)]
+        assert all(torch.allclose(v, (parts[0][n] + parts[1][n]) / 2) for n, v in mean.state_dict().items() if v.dtype.is_floating_point)
+        assert not torch.equal(parts[0]["enc1.conv1.weight"], parts[1]["enc1.conv1.weight"])
 
         model, notes = train.load_average(path)
         tensors = {k: v.astype(np.float16) for k, v in net.fold(model).items()}

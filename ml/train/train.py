@@ -88,8 +88,17 @@ class Trainer:
 
 
 def load_average(path):
-    """(averaged network in inference mode, the checkpoint's notes)."""
-    state = torch.load(path, map_location="cpu")
+    """(averaged network in inference mode, the checkpoint's notes); of A+B, the mean of both checkpoints' weights.
+
+    A mean is worth something of runs that went on from one another only: those of separate runs have nothing in common.
+    """
+    states = [torch.load(p, map_location="cpu") for p in path.split("+")]
+    state = states[0]
+    for name, value in state["average"].items():
+        if value.dtype.is_floating_point:
+            state["average"][name] = sum(s["average"][name] for s in states) / len(states)
+    state["held_out"] = [name for name in state["held_out"] if all(name in s["held_out"] for s in states)]
+    state["trained"] = max(s["trained"] for s in states)
     widths = [state["average"][f"enc{i}.conv1.weight"].shape[0] for i in (1, 2, 3, 4)]
     model = net.UNet(widths)
     model.load_state_dict(state["average"])
