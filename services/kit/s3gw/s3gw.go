@@ -29,6 +29,7 @@ import (
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/embedgw"
 	"github.com/versity/versitygw/s3api"
+	"github.com/versity/versitygw/s3err"
 	"github.com/versity/versitygw/s3response"
 )
 
@@ -212,6 +213,19 @@ type synced struct {
 
 // PutObject is what PUT and presigned POST call.
 func (s *synced) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
+	out, err := s.put(ctx, in)
+	if err != nil {
+		return out, err
+	}
+	// versitygw says that all went well, and has stored nothing, where the object's folder was there when it wanted to make it
+	// and is not when it looks: another upload made it, and a deletion took it away as it got empty.
+	if _, err := os.Stat(filepath.Join(s.root, *in.Bucket, *in.Key)); errors.Is(err, fs.ErrNotExist) {
+		return s3response.PutObjectOutput{}, s3err.GetAPIError(s3err.ErrSlowDown) // a 503: clients try again
+	}
+	return out, nil
+}
+
+func (s *synced) put(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
 	if s.off {
 		return s.Posix.PutObject(ctx, in)
 	}

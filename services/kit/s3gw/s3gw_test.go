@@ -14,6 +14,9 @@ import (
 	"testing"
 
 	"github.com/versity/versitygw/backend/meta"
+	"github.com/versity/versitygw/backend/posix"
+	"github.com/versity/versitygw/s3err"
+	"github.com/versity/versitygw/s3response"
 )
 
 func freeAddr(t *testing.T) string {
@@ -181,5 +184,45 @@ func TestMetadataGoesWhereTheFileSystemKeepsIt(t *testing.T) {
 	_, err := metadata(objects, filepath.Join(nowhere, MetadataDir), without)
 	if err == nil || !strings.Contains(err.Error(), "keeps no extended attributes (operation not supported)") || !strings.Contains(err.Error(), "ext4") {
 		t.Errorf("metadata without a place: %v", err)
+	}
+}
+
+// overtaken has a deletion take an upload's folder away and another upload make it, when the object is about to get its name;
+// that the second folder is gone too when versitygw looks, a link that leads nowhere stands for.
+type overtaken struct {
+	meta.XattrMeta
+	folder string
+}
+
+func (o overtaken) StoreAttribute(f *os.File, bucket, object, attribute string, value []byte) error {
+	if strings.HasPrefix(filepath.Join(bucket, object), o.folder+"/") {
+		if err := errors.Join(os.RemoveAll(o.folder), os.Symlink("nowhere", o.folder)); err != nil {
+			return err
+		}
+	}
+	return o.XattrMeta.StoreAttribute(f, bucket, object, attribute, value)
+}
+
+func TestAnUploadThatStoresNothingIsNotAcknowledged(t *testing.T) {
+	for _, noSync := range []bool{false, true} {
+		root := t.TempDir()
+		t.Chdir(root)
+		bucket, length := "bucket", int64(1)
+		if err := os.MkdirAll(filepath.Join(bucket, posix.MetaTmpDir), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		back, err := posix.New(root, overtaken{folder: filepath.Join(bucket, "gone")}, posix.PosixOpts{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &synced{Posix: back, root: root, off: noSync}
+		for key, want := range map[string]error{"there/1.jpg": nil, "gone/1.jpg": s3err.GetAPIError(s3err.ErrSlowDown)} {
+			_, err := s.PutObject(t.Context(), s3response.PutObjectInput{
+				Bucket: &bucket, Key: &key, ContentLength: &length, Body: strings.NewReader("x"),
+			})
+			if !errors.Is(err, want) {
+				t.Errorf("%s, off %t: %v, want %v", key, noSync, err, want)
+			}
+		}
 	}
 }
