@@ -116,8 +116,8 @@ export function ImageView({ image: ref, range }: { image: ImageRef; range: Span 
     }
   }, [])
 
-  // a button that is off once it was pressed takes the keys with it
-  useEffect(() => {
+  // a button that is off once it was pressed takes the keys with it: they are taken back at once, so that none is lost
+  useLayoutEffect(() => {
     const at = document.activeElement
     if (at === document.body || at?.matches(':disabled')) dialog.current?.focus()
   })
