@@ -40,7 +40,8 @@ type Work interface {
 	// Backlog counts what there is to do, per algorithm, ordered by name; algoName as in Failures. Images that are not entered
 	// yet wait too: two millions of them are looked at, and what is found is remembered, so that the next call gets further.
 	Backlog(ctx context.Context, algoName string, now time.Time) ([]Backlog, error)
-	// Progress tells how far each algorithm is, ordered by name, at a bounded cost: it counts at most `most` images of each state.
+	// Progress tells how far each algorithm is, ordered by name, at a bounded cost: it counts at most `most` images of each state, of
+	// each algorithm an equal share.
 	Progress(ctx context.Context, most int) ([]Progress, error)
 	// ForgetVersion forgets the newest version of an algorithm that asked for work, for who goes back to an older one, and gives
 	// it; "" where it is forgotten already. The next version that asks is the newest, whatever it is, and all images without an

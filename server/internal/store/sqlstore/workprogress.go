@@ -27,59 +27,55 @@ func (s *Store) Progress(ctx context.Context, most int) ([]store.Progress, error
 	if len(known) == 0 {
 		return nil, nil
 	}
-	c := progressCount{devices: make(map[int64]map[string]*store.DeviceProgress), first: make(map[int64]int64)}
-	for _, state := range append([]int{failed}, unannotated...) {
-		if err := s.countState(ctx, state, most, &c); err != nil {
-			return nil, s.fail(ctx, err, "reading", "table uid_intents")
-		}
-	}
+	share := max(1, most/len(known)) // so that one that nobody runs any more does not hide the others
 	all := make([]store.Progress, len(known))
 	for i := range known {
+		c := progressCount{devices: make(map[string]*store.DeviceProgress)}
+		for _, state := range append([]int{failed}, unannotated...) {
+			if err := s.countState(ctx, &known[i], state, share, &c); err != nil {
+				return nil, s.fail(ctx, err, "reading", "table uid_intents")
+			}
+		}
 		p := &all[i]
 		p.AlgoName, p.AlgoVersion, p.AtLeast = known[i].name, known[i].version, c.cut
-		for _, d := range c.devices[known[i].id] {
+		for _, d := range c.devices {
 			p.Devices = append(p.Devices, *d)
 		}
 		slices.SortFunc(p.Devices, func(a, b store.DeviceProgress) int { return cmp.Compare(a.Device, b.Device) })
-		if err := s.activity(ctx, &known[i], c.first[known[i].id], p); err != nil {
+		if err := s.activity(ctx, &known[i], c.first, p); err != nil {
 			return nil, s.fail(ctx, err, "reading", "table uid_intents")
 		}
 	}
 	return all, nil
 }
 
-// progressCount is what was counted so far, by algorithm.
+// progressCount is what was counted of an algorithm so far.
 type progressCount struct {
-	devices map[int64]map[string]*store.DeviceProgress
-	first   map[int64]int64 // the smallest id of the images that wait: the one that was stored first
-	cut     bool            // a state has as many images as may be counted
+	devices map[string]*store.DeviceProgress
+	first   int64 // the smallest id of the images that wait: the one that was stored first; 0: none waits
+	cut     bool  // a state has as many images as may be counted
 }
 
 // countState adds the images of a state, at most `most` of them.
-func (s *Store) countState(ctx context.Context, state, most int, c *progressCount) error {
-	rows, err := s.read.QueryContext(ctx, "SELECT algorithm_id, device, COUNT(*), MIN(image_id) FROM (SELECT algorithm_id, device, image_id FROM uid_intents"+
-		s.dialect.useIndex("intent_device")+" WHERE state = ? LIMIT ?) AS part GROUP BY algorithm_id, device", state, most)
+func (s *Store) countState(ctx context.Context, a *algorithm, state, most int, c *progressCount) error {
+	rows, err := s.read.QueryContext(ctx, "SELECT device, COUNT(*), MIN(image_id) FROM (SELECT device, image_id FROM uid_intents"+
+		s.dialect.useIndex("intent_device_order")+" WHERE algorithm_id = ? AND state = ? LIMIT ?) AS part GROUP BY device", a.id, state, most)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	sum := int64(0)
 	for rows.Next() {
-		var algorithm, n, first int64
+		var n, first int64
 		var device string
-		if err := rows.Scan(&algorithm, &device, &n, &first); err != nil {
+		if err := rows.Scan(&device, &n, &first); err != nil {
 			return err
 		}
-		of := c.devices[algorithm]
-		if of == nil {
-			of = make(map[string]*store.DeviceProgress)
-			c.devices[algorithm] = of
-		}
 		device = fold(device)
-		d := of[device]
+		d := c.devices[device]
 		if d == nil {
 			d = &store.DeviceProgress{Device: device}
-			of[device] = d
+			c.devices[device] = d
 		}
 		sum += n
 		c.cut = c.cut || sum == int64(most)
@@ -88,8 +84,8 @@ func (s *Store) countState(ctx context.Context, state, most int, c *progressCoun
 			continue
 		}
 		d.Waiting += n
-		if before, ok := c.first[algorithm]; !ok || first < before {
-			c.first[algorithm] = first
+		if c.first == 0 || first < c.first {
+			c.first = first
 		}
 	}
 	return rows.Err()

@@ -1005,12 +1005,24 @@ func testProgressBound(t *testing.T, s store.Store) {
 		}
 		equal(t, [2]any{sum, p.AtLeast}, [2]any{int64(min(most, 7)), want})
 	}
+	// An algorithm that has more than may be counted does not hide what another has.
+	all := inSeries(t, s, always)
+	other := request(w, version1, store.Series{Device: "cccccccc", Start: always.Start, End: always.End})
+	other.AlgoName = "another"
+	equal(t, len(lease(t, s, other)), 0)
+	annotate(t, s, uid, version1, all[:len(all)-2]...)
+	both := progress(t, s, 8)
+	equal(t, [2]any{both[0].AtLeast, both[1].AtLeast}, [2]any{true, false})
+	equal(t, both[0].Devices, []store.DeviceProgress{{Device: "aaaaaaaa", Waiting: 3}, {Device: "bbbbbbbb", Waiting: 1}})
+	equal(t, both[1].Devices, []store.DeviceProgress{{Device: "bbbbbbbb", Waiting: 2}})
+	_, err := s.ForgetVersion(background(t), "another")
+	must(t, err)
 	// Images that are not entered for a new version yet are not counted, and said to be there.
-	annotate(t, s, uid, version1, inSeries(t, s, always)...)
+	annotate(t, s, uid, version1, all[len(all)-2:]...)
 	equal(t, progress(t, s, 100)[0].AtLeast, false)
 	r := request(w, version2, store.Series{Device: "cccccccc", Start: always.Start, End: always.End})
 	r.Suspect = true // which enters none
-	_, err := s.LeaseImages(background(t), r)
+	_, err = s.LeaseImages(background(t), r)
 	must(t, err)
 	p := progress(t, s, 100)[0]
 	equal(t, [3]any{p.AlgoVersion, len(p.Devices), p.AtLeast}, [3]any{version2, 0, true})
