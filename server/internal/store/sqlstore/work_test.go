@@ -611,3 +611,30 @@ func TestWorkThatIsNotEnteredIsCountedBitByBit(t *testing.T) {
 		})
 	}
 }
+
+// TestIDsThatLeapOftenAreCountedToTheEnd has more leaps than a call counts blocks.
+func TestIDsThatLeapOftenAreCountedToTheEnd(t *testing.T) {
+	const devices, each, block = 2, 300, 20
+	const there = devices * each / 2
+	for name, open := range implementations {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			s.CountBlocksOf(block)
+			fillImages(t, s, devices, each)
+			leaseImages(t, s, uidRequest(newWorker(t, s), uidVersion))
+			mustExec(t, writer(s), "DELETE FROM uid_intents")
+			mustExec(t, writer(s), fmt.Sprintf("DELETE FROM images WHERE id %% %d >= %d", 2*block, block))
+			mustExec(t, writer(s), fmt.Sprintf("UPDATE uid_algorithms SET backfill_below = %d", devices*each+1))
+			var last []store.Backlog
+			for range there/block/sqlstore.BlocksPerCount + 1 {
+				var err error
+				if last, err = s.Backlog(context.Background(), "uid", workNow); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(last) != 1 || last[0].AtLeast || last[0].Waiting != there {
+				t.Errorf("%+v, want %d waiting", last, there)
+			}
+		})
+	}
+}

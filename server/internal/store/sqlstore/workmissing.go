@@ -85,16 +85,11 @@ func (s *Store) countMissing(ctx context.Context, a *algorithm, now time.Time, b
 			b.AtLeast = true
 			continue
 		}
-		left--
 		images, missing, err := s.countBlock(ctx, a, from, to)
 		if err != nil {
 			return err
 		}
-		b.Waiting += missing
-		if images > 0 && whole {
-			s.missing.put(a, from, missingBlock{missing, now})
-		}
-		if images == 0 { // ids may leap: go on where there are some
+		if images == 0 { // ids may leap: go on where there are some. This costs nothing, and is not remembered
 			var next int64
 			if err := s.read.QueryRowContext(ctx, "SELECT COALESCE(MAX(id), -1) FROM images WHERE id < ?", from).Scan(&next); err != nil {
 				return err
@@ -103,6 +98,12 @@ func (s *Store) countMissing(ctx context.Context, a *algorithm, now time.Time, b
 				break
 			}
 			from = (next/s.idsPerBlock + 1) * s.idsPerBlock
+			continue
+		}
+		left--
+		b.Waiting += missing
+		if whole {
+			s.missing.put(a, from, missingBlock{missing, now})
 		}
 	}
 	if b.Waiting == before {
