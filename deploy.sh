@@ -899,6 +899,19 @@ cmd_status() {
         say "the API: $ready"
         case $ready in *'"ready":true'*) ;; *) bad="${bad}spi_api " ;; esac
     fi
+    # nor that a detector may log in, and has a model; it needs a moment after its start
+    for id in $(compose ps -q --status running spi_uid); do
+        tries=5
+        until ready=$(docker exec "$id" /usr/local/bin/spi-uid healthcheck --ready 2>&1); do
+            tries=$((tries - 1))
+            if [ "$tries" -eq 0 ]; then
+                say "a detector ($(docker inspect --format '{{slice .Name 1}}' "$id")): $ready"
+                bad="${bad}spi_uid "
+                break
+            fi
+            sleep 1
+        done
+    done
     if [ "$mode" = prod ] && [ -n "$(compose ps -q --status running certbot)" ]; then
         say "certificates"
         certificates=$(compose exec -T certbot certbot certificates 2>/dev/null | grep -E 'Certificate Name|Domains|Expiry Date|No certificates' || true)

@@ -24,7 +24,7 @@ type commands struct {
 	Plain       plainCmd         `cmd:"" help:"Rewrite annotated SVGs as the training reads them, and say what in them does not count."`
 	Bundle      bundleCmd        `cmd:"" help:"Say which detector the bundle on the server gives, or push a new one."`
 	Check       checkCmd         `cmd:"" help:"Say what this build can do; exit 1 where something that was built in is missing."`
-	Healthcheck healthcheckCmd   `cmd:"" help:"Ask the worker on this machine whether it lives; exit 1 if not."`
+	Healthcheck healthcheckCmd   `cmd:"" help:"Ask the worker on this machine whether it lives, or is ready to work; exit 1 if not."`
 	Version     kong.VersionFlag `help:"Print the version."`
 }
 
@@ -68,8 +68,14 @@ func (checkCmd) Run() error {
 	return nil
 }
 
-type healthcheckCmd struct{}
+type healthcheckCmd struct {
+	Ready bool `help:"Ask whether it is ready: the API answers it and takes its password, and there is a model to use."`
+}
 
-func (healthcheckCmd) Run(ctx context.Context) error {
-	return command.Healthcheck(ctx, "METRICS_PORT", 8090)
+func (c healthcheckCmd) Run(ctx context.Context) error {
+	path := "/healthz"
+	if c.Ready {
+		path = "/readyz"
+	}
+	return command.Healthcheck(ctx, "METRICS_PORT", 8090, path)
 }

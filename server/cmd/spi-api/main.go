@@ -99,5 +99,5 @@ func (f forgetCmd) Run(ctx context.Context) error {
 type healthcheckCmd struct{}
 
 func (healthcheckCmd) Run(ctx context.Context) error {
-	return command.Healthcheck(ctx, "API_PORT", 8080)
+	return command.Healthcheck(ctx, "API_PORT", 8080, "/healthz")
 }

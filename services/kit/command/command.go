@@ -39,10 +39,11 @@ func Configure[C any](from func(*config.Source) C) (C, *slog.Logger, error) {
 	return cfg, log, src.Err()
 }
 
-// Healthcheck asks the service on this machine whether it lives; variable holds its port, where it is not the usual one.
-func Healthcheck(ctx context.Context, variable string, usual int) error {
+// Healthcheck asks the service on this machine whether it lives (path /healthz), or is ready (/readyz); variable holds its port,
+// where it is not the usual one.
+func Healthcheck(ctx context.Context, variable string, usual int, path string) error {
 	src := config.Load()
-	url := fmt.Sprintf("http://127.0.0.1:%d/healthz", src.Port(variable, usual))
+	url := fmt.Sprintf("http://127.0.0.1:%d%s", src.Port(variable, usual), path)
 	if err := src.Err(); err != nil {
 		return err
 	}

@@ -103,15 +103,15 @@ func TestHealthcheckAsksThisMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("COMMAND_TEST_PORT", u.Port())
-	if err := command.Healthcheck(t.Context(), "COMMAND_TEST_PORT", 1); err != nil {
+	if err := command.Healthcheck(t.Context(), "COMMAND_TEST_PORT", 1, "/healthz"); err != nil {
 		t.Error(err)
 	}
 	status = http.StatusServiceUnavailable
-	if err := command.Healthcheck(t.Context(), "COMMAND_TEST_PORT", 1); err == nil {
+	if err := command.Healthcheck(t.Context(), "COMMAND_TEST_PORT", 1, "/healthz"); err == nil {
 		t.Error("it is not well and nothing is said")
 	}
 	t.Setenv("COMMAND_TEST_PORT", "none")
-	if err := command.Healthcheck(t.Context(), "COMMAND_TEST_PORT", 1); err == nil || !strings.Contains(err.Error(), "COMMAND_TEST_PORT") {
+	if err := command.Healthcheck(t.Context(), "COMMAND_TEST_PORT", 1, "/healthz"); err == nil || !strings.Contains(err.Error(), "COMMAND_TEST_PORT") {
 		t.Errorf("error %v", err)
 	}
 }

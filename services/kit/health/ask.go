@@ -1,6 +1,7 @@
 package health
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -25,9 +26,9 @@ func Ask(ctx context.Context, url string) error {
 		return err
 	}
 	defer func() { _ = reply.Body.Close() }()
-	_, _ = io.Copy(io.Discard, io.LimitReader(reply.Body, 1<<10)) // the status says it all
 	if reply.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, reply.Status)
+		reason, _ := io.ReadAll(io.LimitReader(reply.Body, 1<<10)) // the status says nearly all
+		return fmt.Errorf("%s answers %s %s", url, reply.Status, bytes.TrimSpace(reason))
 	}
 	return nil
 }

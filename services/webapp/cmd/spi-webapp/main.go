@@ -40,5 +40,5 @@ func (serveCmd) Run(ctx context.Context) error {
 type healthcheckCmd struct{}
 
 func (healthcheckCmd) Run(ctx context.Context) error {
-	return command.Healthcheck(ctx, "WEBAPP_PORT", 8081)
+	return command.Healthcheck(ctx, "WEBAPP_PORT", 8081, "/healthz")
 }
