@@ -513,13 +513,25 @@ func (s *Store) KeepDays(ctx context.Context, first, end int, between func() err
 	}
 	// What all devices stored at about the same time lies side by side in the tables, the newest first: device by device, each of
 	// their pages would be read from the disk for every device anew.
+	ends := make([]int, len(devices)) // what is left of each device ends before this
+	for i := range lives {
+		ends[i] = lives[i].end
+	}
 	for to := all.end; to > all.first; to -= daysKeptAtOnce {
 		for i, device := range devices {
-			from, to := max(lives[i].first, to-daysKeptAtOnce), min(lives[i].end, to)
+			from, to := max(lives[i].first, to-daysKeptAtOnce), min(ends[i], to)
 			if from >= to {
 				continue
 			}
-			if err := s.allDays(ctx, device, from, to, workedOut, nil, ignoreDay); err != nil {
+			found := false
+			err := s.allDays(ctx, device, from, to, workedOut, nil, func(*aDay) error {
+				found = true
+				return nil
+			})
+			if err == nil && !found { // images decades apart, as of a clock that was wrong once, are not looked for month by month
+				ends[i], err = s.endBefore(ctx, device, from)
+			}
+			if err != nil {
 				return err
 			}
 			if err := between(); err != nil {
@@ -557,6 +569,25 @@ func (s *Store) keptRange(ctx context.Context, device string) (r dayRange, err e
 		r = dayRange{from, to}
 	}
 	return r, nil
+}
+
+// endBefore gives the day after the device's last one before that day with images or a row.
+func (s *Store) endBefore(ctx context.Context, device string, day int) (int, error) {
+	var at sql.Null[time.Time]
+	var row sql.Null[int64]
+	err := s.read.QueryRowContext(ctx, "SELECT (SELECT datetime FROM images"+s.dialect.byDeviceTime+` WHERE device = ? AND datetime < ? ORDER BY datetime DESC LIMIT 1),
+		(SELECT MAX(day) FROM device_days WHERE device = ? AND day < ?)`, device, s.dialect.datetime(timeOfDay(day)), device, day).Scan(&intoNullTime{&at}, &intoNullInt{&row})
+	if err != nil {
+		return 0, s.fail(ctx, err, "reading", "table images")
+	}
+	end := math.MinInt
+	if at.Valid {
+		end = dayOf(at.V.Unix()) + 1
+	}
+	if row.Valid {
+		end = max(end, int(row.V)+1)
+	}
+	return end, nil
 }
 
 // forgetDays deletes the rows of days that are known to have no images. A row that somebody holds or changed stays until the

@@ -119,6 +119,44 @@ func TestTheNewestDaysOfAllDevicesAreKeptFirst(t *testing.T) {
 	}
 }
 
+// TestDaysDecadesApartAreKeptWithoutThoseBetween has a device whose clock was wrong once, and one whose image of that time was deleted.
+func TestDaysDecadesApartAreKeptWithoutThoseBetween(t *testing.T) {
+	wrong, right := spiTime("1970-01-02"), spiTime("2024-01-01")
+	for name, open := range implementations {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			for _, device := range []string{"0000000a", "0000000b"} {
+				for _, at := range []time.Time{wrong, right} {
+					storetest.Put(t, s, storetest.Image(device, at))
+				}
+			}
+			keep := func(wantDays, wantLooks int) {
+				t.Helper()
+				looks, days := 0, 0
+				if err := s.KeepDays(t.Context(), 0, 100_000, func() error { looks++; return nil }); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.DB().QueryRow("SELECT COUNT(*) FROM device_days WHERE kept = version").Scan(&days); err != nil {
+					t.Fatal(err)
+				}
+				if days != wantDays || looks != wantLooks {
+					t.Errorf("%d days are kept after %d looks, want %d after %d", days, looks, wantDays, wantLooks)
+				}
+			}
+			// of each device a month with an image, one without, and one with an image
+			keep(4, 6)
+			keep(4, 6)
+			err := s.DeleteImages(t.Context(), []store.ImageKey{{Device: "0000000b", Datetime: wrong}},
+				func(context.Context, []store.Image) error { return nil }, func(*store.Image) error { return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			keep(3, 6) // the row is still looked for, then forgotten
+			keep(3, 4)
+		})
+	}
+}
+
 // TestVeryLargeDaysAreDrawnUpToABound takes a day with an image each half minute.
 func TestVeryLargeDaysAreDrawnUpToABound(t *testing.T) {
 	for name, open := range implementations {
