@@ -20,7 +20,7 @@ const (
 	CodeConflict         Code = "conflict"               // 409: it is there already, or differs from what is there
 	CodeTooLarge         Code = "too_large"              // 413: the body is larger than the server takes
 	CodeUnsupportedMedia Code = "unsupported_media_type" // 415: the body is not of the type that the endpoint takes
-	CodeRateLimited      Code = "rate_limited"           // 429: too many failed log-ins; wait and try again
+	CodeRateLimited      Code = "rate_limited"           // 429: too many failed log-ins, or as much under way as one user may have; wait and try again
 	CodeInternal         Code = "internal"               // 500: a fault of the server's; the cause is in its log
 	CodeUnavailable      Code = "unavailable"            // 503: the database or S3 is away; try again
 )
