@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
 import { areApart, compareOptions, tzDate, type Look } from './chart'
 
 const look: Look = { temperature: '', humidity: '', insects: '', grid: '', text: '', narrow: false }
@@ -21,6 +21,17 @@ it.each([
   ['America/Vancouver', 14],
   ['Asia/Tokyo', 6],
 ] as const)('the hours on the axis are those of %s', (zone, hour) => expect(tzDate(zone)(Date.UTC(2020, 5, 20, 21, 33) / 1000).getHours()).toBe(hour))
+
+afterEach(() => vi.unstubAllEnvs())
+
+it.each(['America/Los_Angeles', 'Europe/Zurich'])('the hours on the axis are those of UTC on the days when the clock of a computer in %s is changed', (here) => {
+  vi.stubEnv('TZ', here)
+  for (const day of ['2022-03-13', '2022-03-27', '2022-10-30', '2022-11-06']) {
+    // but the one that the computer's clock does not have in spring
+    const hours = Array.from({ length: 24 }, (_, i) => i).filter((h) => h !== 2)
+    expect(hours.map((h) => tzDate('utc')(Date.parse(day) / 1000 + h * 3600).getHours())).toEqual(hours)
+  }
+})
 
 it.each<[string, boolean, number, number]>([
   ['few images, however near', true, 3, 0.1],

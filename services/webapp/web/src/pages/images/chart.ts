@@ -67,8 +67,8 @@ const font = (look: Look) => `${look.narrow ? 10 : 11}px system-ui, sans-serif`
 export function tzDate(zone: Zone): (t: number) => Date {
   if (zone === 'local') return (t) => new Date(t * 1000)
   return (t) => {
-    const shown = (t + ahead(t, zone)) * 1000
-    return new Date(shown + new Date(shown).getTimezoneOffset() * 60_000)
+    const shown = new Date((t + ahead(t, zone)) * 1000)
+    return new Date(shown.getUTCFullYear(), shown.getUTCMonth(), shown.getUTCDate(), shown.getUTCHours(), shown.getUTCMinutes(), shown.getUTCSeconds())
   }
 }
 
