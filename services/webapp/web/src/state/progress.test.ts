@@ -1,6 +1,8 @@
-import { expect, it } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
 import type { DeviceState } from '../api/types'
-import { failuresOf, notesOf, waitingOf, type Known } from './progress'
+import { failuresOf, getKnown, notesOf, waitingOf, type Known } from './progress'
+
+afterEach(() => vi.unstubAllGlobals())
 
 const of = (p: Partial<Known>): Known => ({
   algo_name: 'uid',
@@ -75,6 +77,17 @@ it('says since when no detector works, though images wait', () => {
 it('does not say of a detector with others in work that it fails on all because of two', () => {
   const p = of({ idle_since: '2026-11-22T07:59:00Z', last_annotated: '2026-11-22T05:00:00Z', devices: [{ device: 'a', waiting: 12, failed: 2 }], tried: { since: 2, last: at('07:59:00'), whole: true } })
   expect(notesOf([p], [])[0]).toMatchObject({ idle: false, text: '12 images wait for the detector' })
+})
+
+it('what is not waited for any more while failures are asked for is no answer', async () => {
+  const asking = new AbortController()
+  const failing = of({ failed: 4, devices: [{ device: 'a', waiting: 12, failed: 4 }] })
+  vi.stubGlobal('fetch', async (path: string, { signal }: { signal: AbortSignal }) => {
+    if (path.endsWith('v2/progress')) return Response.json([failing])
+    asking.abort()
+    signal.throwIfAborted()
+  })
+  await expect(getKnown(null, asking.signal)).rejects.toThrow('aborted')
 })
 
 it('names the detectors where there are several', () => {

@@ -66,15 +66,17 @@ function followProgress(): () => void {
   }
 }
 
-async function getKnown(before: readonly Known[] | null, signal: AbortSignal): Promise<Known[]> {
+export async function getKnown(before: readonly Known[] | null, signal: AbortSignal): Promise<Known[]> {
   const all = await api<Progress[]>('v2/progress', { signal })
-  return Promise.all(
+  const known = await Promise.all(
     all.map(async (p) => {
       const last = before?.find((k) => k.algo_name === p.algo_name)
       const same = last && last.failed === p.failed && last.last_annotated === p.last_annotated && last.tried
       return { ...p, tried: same || (await triedOf(p, signal).catch(() => null)) }
     }),
   )
+  signal.throwIfAborted() // it may be without the failures, and newer ones are asked for
+  return known
 }
 
 async function triedOf(p: Progress, signal: AbortSignal): Promise<Failed | null> {
