@@ -168,6 +168,7 @@ func mariadbDialect(database string) dialect {
 		touchDay:      " ON DUPLICATE KEY UPDATE version = version + 1",
 		keepDay:       mariadbKeepDay(),
 		useIndex:      func(name string) string { return " FORCE INDEX (" + name + ")" },
+		intentsByID:   " FORCE INDEX (PRIMARY)",
 		updateIntents: "UPDATE uid_intents FORCE INDEX (PRIMARY) SET ",
 		deleteIntents: "DELETE uid_intents FROM uid_intents FORCE INDEX (PRIMARY)",
 		byDeviceTime:  " FORCE INDEX (image_id)",

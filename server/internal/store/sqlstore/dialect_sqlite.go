@@ -97,6 +97,7 @@ func sqliteDialect() dialect {
 			}
 			return " INDEXED BY " + name
 		},
+		intentsByID: " INDEXED BY sqlite_autoindex_uid_intents_1", // as SQLite calls it, the table being WITHOUT ROWID
 		devices: func(table, _ string) string {
 			return `WITH RECURSIVE found (device) AS (
 			SELECT MIN(device) FROM ` + table + `

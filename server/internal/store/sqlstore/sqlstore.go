@@ -60,6 +60,8 @@ type dialect struct {
 	sameHash string // condition: the password hash is the parameter, byte by byte
 	// useIndex gives what follows FROM table to use that index.
 	useIndex func(name string) string
+	// intentsByID follows FROM uid_intents: use the primary key. Left to itself, SQLite goes through all images of a state.
+	intentsByID string
 	// updateIntents and deleteIntents begin a change of rows of uid_intents, which are found by the primary key. Left to
 	// itself, MariaDB reads a small table from end to end, and waits for rows that are none of its business.
 	updateIntents, deleteIntents string

@@ -295,7 +295,7 @@ func int64s(ctx context.Context, db querier, query string, args ...any) (found [
 // lockIntents locks those of the images' rows that meet the condition and that nobody else has locked, and gives the images.
 func (s *Store) lockIntents(ctx context.Context, tx *sql.Tx, algorithm int64, images []int64, condition string, args ...any) ([]int64, error) {
 	all := append(append(anys(images), algorithm), args...)
-	return int64s(ctx, tx, "SELECT image_id FROM uid_intents"+s.dialect.useIndex("PRIMARY")+" WHERE image_id IN ("+placeholders(len(images))+
+	return int64s(ctx, tx, "SELECT image_id FROM uid_intents"+s.dialect.intentsByID+" WHERE image_id IN ("+placeholders(len(images))+
 		") AND algorithm_id = ? AND "+condition+s.dialect.skipLocked, all...)
 }
 
@@ -798,7 +798,7 @@ func (s *Store) failuresOf(ctx context.Context, of []algorithm, images []store.I
 		rank[of[i].id] = i
 	}
 	rows, err := s.read.QueryContext(ctx, "SELECT image_id, algorithm_id, device, datetime, failed_version, failures, failed_reason, failed_datetime, failed_user FROM uid_intents"+
-		s.dialect.useIndex("PRIMARY")+" WHERE image_id IN ("+placeholders(len(ids))+") AND state = 2"+only, ids...)
+		s.dialect.intentsByID+" WHERE image_id IN ("+placeholders(len(ids))+") AND state = 2"+only, ids...)
 	if err != nil {
 		return nil, err
 	}
@@ -857,7 +857,7 @@ func (s *Store) RetryFailures(ctx context.Context, series []store.Series, algoNa
 			clear(done)
 			for _, algorithm := range slices.Sorted(maps.Keys(images)) { // in the same order in all transactions
 				ids := slices.Sorted(slices.Values(images[algorithm]))
-				resting, err := int64s(ctx, tx, "SELECT image_id FROM uid_intents"+s.dialect.useIndex("PRIMARY")+" WHERE image_id IN ("+placeholders(len(ids))+
+				resting, err := int64s(ctx, tx, "SELECT image_id FROM uid_intents"+s.dialect.intentsByID+" WHERE image_id IN ("+placeholders(len(ids))+
 					") AND algorithm_id = ? AND state = ?"+s.dialect.forUpdate, append(anys(ids), algorithm, failed)...)
 				if err != nil {
 					return err

@@ -118,7 +118,7 @@ func (s *Store) countBlock(ctx context.Context, a *algorithm, from, to int64) (i
 		return 0, 0, err
 	}
 	var entered int64
-	if err := s.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM uid_intents"+s.dialect.useIndex("PRIMARY")+" WHERE image_id >= ? AND image_id < ? AND algorithm_id = ?",
+	if err := s.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM uid_intents"+s.dialect.intentsByID+" WHERE image_id >= ? AND image_id < ? AND algorithm_id = ?",
 		from, to, a.id).Scan(&entered); err != nil {
 		return 0, 0, err
 	}
