@@ -233,8 +233,11 @@ func TestAnOutlineIsPointedAtByMouseFingerKeysAndList(t *testing.T) {
 			b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x, y))
 			told(first)
 			listed("2 insects") // it is not chosen yet
+			b.do(chromedp.KeyEvent("n"), chromedp.KeyEvent("n"))
+			listed(second)
+			told(second) // though the pointer rests on the first
 			nowhereX, nowhereY := at(2000, 1000)
-			b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, nowhereX, nowhereY))
+			b.do(chromedp.MouseClickXY(nowhereX, nowhereY))
 			told("")
 			b.do(chromedp.MouseClickXY(x, y), chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, nowhereX, nowhereY))
 		}
@@ -248,8 +251,13 @@ func TestAnOutlineIsPointedAtByMouseFingerKeysAndList(t *testing.T) {
 		told(first)
 		b.do(chromedp.KeyEvent("p"))
 		told(second)
+		b.do(chromedp.KeyEvent("n"))
+		told(first)
 		// closer, around the middle, where the first is not in sight; a key brings it there
-		b.do(chromedp.KeyEvent("1"), chromedp.KeyEvent("++"), chromedp.KeyEvent("n"))
+		b.do(chromedp.KeyEvent("1"), chromedp.KeyEvent("++"))
+		b.waitFor(`document.querySelector('.told-text') === null`)
+		listed(first)
+		b.do(chromedp.KeyEvent("p"), chromedp.KeyEvent("n"))
 		told(first)
 		b.waitFor(`(() => { const f = document.querySelector('.frame').getBoundingClientRect(), o = document.querySelector('.outlines .told').getBoundingClientRect(), x = o.x + o.width / 2, y = o.y + o.height / 2
 			return x > f.left && x < f.right && y > f.top && y < f.bottom })()`)

@@ -97,7 +97,8 @@ export function Stage(p: Props) {
 
   const boxes = useMemo(() => (p.outlines ?? []).map(boxOf), [p.outlines])
   const [over, setOver] = useState<number | null>(null) // the outline under the pointer
-  useEffect(() => setOver(null), [p.outlines])
+  // what was found is asked for again with each refresh, and mostly is the same
+  useEffect(() => setOver(null), [p.outlines === null])
 
   /** The outline at a place of the frame. */
   function indexAt([x, y]: [number, number], type: string): number | null {
@@ -109,8 +110,9 @@ export function Stage(p: Props) {
   const gestures = useRef({ put, closer, pixels, indexAt, onPick: p.onPick })
   gestures.current = { put, closer, pixels, indexAt, onPick: p.onPick } // which know the picture that is shown
 
-  // what is picked by a key is brought into sight
+  // what is picked by a key is told of, wherever the pointer rests, and brought into sight
   useEffect(() => {
+    setOver(null)
     const box = p.picked === null ? undefined : boxes[p.picked]
     if (!box) return
     const { place, size } = latest.current
@@ -241,8 +243,9 @@ export function Stage(p: Props) {
   )
 }
 
-/** What is said of an outline, above it, or below where there is no room. */
+/** What is said of an outline that is in sight, above it, or below where there is no room. */
 function Told({ text, box, size }: { text: string; box: Box; size: { w: number; h: number } }) {
+  if (box.x + box.w < 0 || box.y + box.h < 0 || box.x > size.w || box.y > size.h) return null
   const [room, gap] = [32, 6]
   const above = box.y >= room
   const y = above ? Math.min(box.y - gap, size.h - gap) : Math.min(Math.max(0, box.y + box.h) + gap, size.h - room)
