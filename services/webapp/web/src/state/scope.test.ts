@@ -82,3 +82,24 @@ it('what arrives while the devices are being loaded has them loaded once more af
   expect(asked).toHaveLength(3)
   session.set(null)
 })
+
+it('what waits for a load that fails is loaded in its place: nothing is asked for again after it, nor when something else of the address changes', async () => {
+  const asked: ((reply: Response) => void)[] = []
+  vi.stubGlobal('window', globalThis)
+  vi.stubGlobal('fetch', () => new Promise<Response>((answer) => asked.push(answer)))
+  const busy = () => Response.json({ error: { code: 'unavailable', message: 'busy' } }, { status: 503, headers: { 'Retry-After': '20' } })
+  const address = '?from=2022-07-01&to=2022-07-02'
+  view.set(parseView('/images', address))
+  session.set({ user: 'ana', role: 'admin' })
+  followScope()
+  refreshArrived()
+  for (const [i, reply] of [busy(), Response.json([])].entries()) {
+    expect(asked).toHaveLength(i + 1)
+    asked[i]?.(reply)
+    await vi.advanceTimersByTimeAsync(0)
+  }
+  view.set(parseView('/devices', address))
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(asked).toHaveLength(2)
+  session.set(null)
+})

@@ -84,10 +84,11 @@ function load(): void {
   }
   const [start, end] = rangeOf(view.value)
   const what = `${start} ${end} ${session.value.user} ${presses.value}`
-  if (asked === `${what} ${refreshes.value}`) return
-  asked = `${what} ${refreshes.value}`
-  clearTimeout(retry)
+  const key = `${what} ${refreshes.value}`
+  if (key === asked) return
   loader.load(what, async (signal) => {
+    asked = key // here, as one that has waited may follow one that failed
+    clearTimeout(retry)
     loading.set(true)
     try {
       const devices = await getDevices(start, end, { signal })
@@ -101,7 +102,6 @@ function load(): void {
       const error = e instanceof ApiError ? e : new ApiError('internal', String(e), 0)
       scopeError.set(error)
       // a server that is away comes back: then everything is asked for again
-      clearTimeout(retry)
       if (error.status === 0 || error.status === 429 || error.status >= 500) retry = window.setTimeout(refresh, pause(++failures, error.retryAfter))
     } finally {
       if (!signal.aborted) loading.set(false)
@@ -156,7 +156,7 @@ export function stopFinding(): void {
 const patient = (path: string, options: { signal?: AbortSignal }) => patiently(() => api<DeviceState[]>(path, options), options.signal)
 
 export function followScope(): void {
-    session.follow(load)
+  session.follow(load)
   view.follow(load)
   refreshes.follow(load)
   load()

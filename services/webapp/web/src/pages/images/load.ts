@@ -54,8 +54,8 @@ export function useSeries(range: Span, devices: readonly string[], zoom: Span | 
   useEffect(() => setDetail(null), [range[0], range[1], names])
   useEffect(() => {
     if (!known) return
-    clearTimeout(again.current)
     whole.load(`${range.join()} ${names} ${pressed}`, async (signal) => {
+      clearTimeout(again.current) // here, as one that has waited may follow one that failed
       setLoading(true)
       try {
         const series = await getSeries({ start: range[0], end: range[1], devices: chosen, variables: VARIABLES, width: widest.current }, signal)
@@ -69,7 +69,6 @@ export function useSeries(range: Span, devices: readonly string[], zoom: Span | 
         setError(e instanceof ApiError ? e : new Error(String(e)))
         setLoading(false)
         // a server that has many days to work out gets further with each request
-        clearTimeout(again.current)
         if (e instanceof ApiError && (e.status === 503 || e.status === 429)) again.current = window.setTimeout(() => setTries((n) => n + 1), pause(++failures.current, e.retryAfter))
       }
     })
