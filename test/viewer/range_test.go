@@ -206,3 +206,47 @@ func TestWhatArrivesDoesNotEndALoadInFlight(t *testing.T) {
 		b.quiet()
 	}
 }
+
+func TestAPartThatComesLateIsNotDrawnForOtherDevices(t *testing.T) {
+	s := start(t)
+	c := client(t, s)
+	const other = "5c173ff3"
+	series(t, c, device, june, 72)
+	series(t, c, other, june, 72)
+	b := open(t, s, desktop)
+	b.logIn("/images?from=2022-05-25&to=2022-06-07", stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelectorAll('.panel').length === 2`)
+	// from now on the whole of the one device is said to be thinned, so that a part of it is asked for, which is answered when the test says so
+	b.do(chromedp.Evaluate[chromedp.Void](`(() => {
+		const ask = fetch
+		window.held = []
+		window.fetch = async (path, options) => {
+			if (!path.includes('v2/series')) return ask(path, options)
+			const { devices, start } = JSON.parse(options.body)
+			const part = !start.startsWith('2022-05-25')
+			if (part) await new Promise((done) => held.push({ signal: options.signal, answer: done }))
+			const series = await (await ask(path, options)).json()
+			if (!part && devices[0] === '` + device + `') for (const s of series) s.images++
+			return Response.json(series)
+		}
+	})()`))
+	choose := func(device string) {
+		t.Helper()
+		b.do(chromedp.Evaluate[chromedp.Void](`(() => {
+			const to = new URL(location.href)
+			to.searchParams.set('devices', '` + device + `')
+			to.searchParams.set('zoom', '2022-06-01_00-00-00~2022-06-02_00-00-00')
+			history.pushState(null, '', to)
+			dispatchEvent(new PopStateEvent('popstate'))
+		})()`))
+	}
+	choose(device)
+	b.waitFor(`held.length === 1`)
+	choose(other)
+	b.waitFor(`document.querySelector('.panel').innerText.includes('` + other + `')`)
+	if !eval[bool](b, `held[0].signal.aborted`) {
+		t.Error("the chart of another device is shown, and a part of the first is still waited for, which would take its place")
+	}
+	b.do(chromedp.Evaluate[chromedp.Void](`held[0].answer()`))
+	b.quiet()
+}

@@ -51,7 +51,11 @@ export function useSeries(range: Span, devices: readonly string[], zoom: Span | 
   const chosen = names ? names.split(',') : []
 
   useEffect(() => () => clearTimeout(again.current), [])
-  useEffect(() => setDetail(null), [range[0], range[1], names])
+  // a part of other devices that is still being loaded would be drawn in place of these
+  useEffect(() => {
+    part.stop()
+    setDetail(null)
+  }, [range[0], range[1], names])
   useEffect(() => {
     if (!known) return
     whole.load(`${range.join()} ${names} ${pressed}`, async (signal) => {
