@@ -166,7 +166,7 @@ function ZoneSwitch() {
       <span class="sr-only">Time zone</span>
       <select value={now} onChange={(e) => zone.set(e.currentTarget.value as Zone)}>
         <option value="utc">UTC</option>
-        <option value="local">{zoneName('local')} (here)</option>
+        <option value="local">Here ({zoneName('local')})</option>
         {[...regions].map(([region, names]) => (
           <optgroup key={region} label={region}>
             {names.map((name) => (
