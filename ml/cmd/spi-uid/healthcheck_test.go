@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,7 +13,8 @@ import (
 func TestHealthcheckTellsLifeFromReadiness(t *testing.T) {
 	worker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/readyz" {
-			http.Error(w, `{"ready":false,"checks":{"api":"wrong user name or password"}}`, http.StatusServiceUnavailable)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, `{"ready":false,"checks":{"api":"wrong user name or password"}}`)
 		}
 	}))
 	defer worker.Close()
