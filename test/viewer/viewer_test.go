@@ -233,7 +233,7 @@ func TestAnOutlineIsPointedAtByMouseFingerKeysAndList(t *testing.T) {
 			b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x, y))
 			told(first)
 			listed("2 insects") // it is not chosen yet
-			b.do(chromedp.KeyEvent("n"), chromedp.KeyEvent("n"))
+			b.do(chromedp.KeyEvent("nn"))
 			listed(second)
 			told(second) // though the pointer rests on the first
 			nowhereX, nowhereY := at(2000, 1000)
