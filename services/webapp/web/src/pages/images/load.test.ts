@@ -13,6 +13,7 @@ describe('more detail is asked for', () => {
     ['not again for a part of what is there', false, base, { range: [50, 250], series: [series(400, 300)], of: base }, [100, 200]],
     ['for what lies beside it', true, base, { range: [50, 250], series: [series(400, 400)], of: base }, [200, 300]],
     ['again once the whole was loaded again', true, { ...base }, { range: [50, 250], series: [series(400, 400)], of: base }, [100, 200]],
+    ['not for what lies outside: that is of another range, which is being loaded', false, base, null, [2000, 2100]],
     ['for a much smaller part of it', true, base, { range: [50, 250], series: [series(400, 300)], of: base }, [100, 120]],
     ['not for any part of what is whole', false, base, { range: [50, 250], series: [series(400, 400)], of: base }, [100, 120]],
   ])('%s', (_, want, base, detail, zoom) => expect(needsDetail(base, detail, zoom)).toBe(want))

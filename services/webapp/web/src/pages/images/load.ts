@@ -108,6 +108,7 @@ function around([a, b]: Span, range: Span): Span {
 /** Whether a window shows too little of what there is. */
 export function needsDetail(base: Loaded, detail: Detail | null, zoom: Span): boolean {
   if (isWhole(zoom, base.range) || base.series.every((s) => s.shown === s.images)) return false
+  if (zoom[1] <= base.range[0] || zoom[0] >= base.range[1]) return false // it is of another range, which is being loaded
   if (!detail || detail.of !== base || zoom[0] < detail.range[0] || zoom[1] > detail.range[1]) return true
   const fine = detail.series.every((s) => s.shown === s.images)
   return !fine && zoom[1] - zoom[0] < (detail.range[1] - detail.range[0]) / 4
