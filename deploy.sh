@@ -903,6 +903,8 @@ cmd_status() {
     for id in $(compose ps -q --status running spi_uid); do
         tries=5
         until ready=$(docker exec "$id" /usr/local/bin/spi-uid healthcheck --ready 2>&1); do
+            # an older image than this script: it is asked once 'prod' has brought the newer one
+            case $ready in *'unknown flag'*) break ;; esac
             tries=$((tries - 1))
             if [ "$tries" -eq 0 ]; then
                 say "a detector ($(docker inspect --format '{{slice .Name 1}}' "$id")): $ready"
