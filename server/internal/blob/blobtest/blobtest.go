@@ -152,6 +152,22 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		wantBytes(t, s, "k", first)
 	})
 
+	t.Run("IfAbsent leaves alone what is there, however large what is sent is", func(t *testing.T) {
+		s := fresh(t)
+		first := []byte("first")
+		if err := s.Put(t.Context(), "k", first, blob.Put{MD5: sum(first), IfAbsent: true}); err != nil {
+			t.Fatal(err)
+		}
+		// A server that answers before it has read the body may reset the connection, and its answer is lost.
+		for _, size := range []int{100_000, 1_000_000, 1_900_000, 5_000_000} {
+			body := bytes.Repeat([]byte("b"), size)
+			for range 10 {
+				wantCode(t, s.Put(t.Context(), "k", body, blob.Put{MD5: sum(body), IfAbsent: true}), spi.CodeConflict)
+			}
+		}
+		wantBytes(t, s, "k", first)
+	})
+
 	t.Run("IfETag replaces that object and no other", func(t *testing.T) {
 		s := fresh(t)
 		first, second, third := []byte("first"), []byte("second"), []byte("third")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -45,6 +46,14 @@ var kinds = map[string]kind{
 	"InternalError":      away,
 	"ServiceUnavailable": away,
 	"SlowDown":           away,
+}
+
+// errPrecondition is the answer to a put whose condition does not hold.
+var errPrecondition = &smithy.GenericAPIError{Code: "PreconditionFailed", Message: "the object itself says so; the answer was lost"}
+
+// cutOff says whether the store ended the connection while it was sent something.
+func cutOff(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 type kind int

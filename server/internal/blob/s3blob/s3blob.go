@@ -229,6 +229,10 @@ func (s *Store) put(ctx context.Context, key string, body []byte, how blob.Put) 
 		if err == nil {
 			wrong = isMD5(out) && strings.Trim(aws.ToString(out.ETag), `"`) != hex.EncodeToString(how.MD5[:])
 		}
+		if cutOff(err) && s.refuses(ctx, key, how) {
+			sent++ // and it may be what was just sent that is there
+			return errors.Join(errPrecondition, err)
+		}
 		return err
 	})
 	if err == nil && wrong {
@@ -236,6 +240,19 @@ func (s *Store) put(ctx context.Context, key string, body []byte, how blob.Put) 
 		err = errors.Join(err, s.Delete(ctx, key))
 	}
 	return sent, err
+}
+
+// refuses says whether the condition of a put does not hold. A store that knows before it has read the body, as versitygw does,
+// answers and closes the connection: what is still being sent resets it, and the answer is lost, each time.
+func (s *Store) refuses(ctx context.Context, key string, how blob.Put) bool {
+	if !how.IfAbsent && how.IfETag == "" {
+		return false
+	}
+	there, err := s.Head(ctx, key)
+	if err != nil {
+		return how.IfETag != "" && spi.CodeOf(err) == spi.CodeNotFound
+	}
+	return how.IfAbsent || there.ETag != how.IfETag
 }
 
 // isMD5 says whether the ETag of what was put is its md5: it is not where the store encrypts with a key of its own.
