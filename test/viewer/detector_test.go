@@ -65,11 +65,7 @@ func TestThePagesSayHowManyImagesWaitAndThatNoDetectorWorks(t *testing.T) {
 			}
 		}
 	}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.Data, "sticky-pi.db")+"?_pragma=busy_timeout(10000)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := database(t, s)
 	for table, column := range map[string]string{"images": "datetime_created", "uid_annotations": "datetime_created", "uid_intents": "failed_datetime"} {
 		if _, err := db.ExecContext(t.Context(), "UPDATE "+table+" SET "+column+" = "+column+" - 7200"); err != nil {
 			t.Fatal(err)
@@ -147,11 +143,7 @@ func TestADetectorThatFailsOnEveryImageIsToldFromNoneAtAll(t *testing.T) {
 			}
 		}
 	}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.Data, "sticky-pi.db")+"?_pragma=busy_timeout(10000)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := database(t, s)
 	if _, err := db.ExecContext(t.Context(), "UPDATE images SET datetime_created = datetime_created - 7200"); err != nil {
 		t.Fatal(err)
 	}
@@ -182,4 +174,19 @@ func TestADetectorThatFailsOnEveryImageIsToldFromNoneAtAll(t *testing.T) {
 		t.Errorf("after that, the one detector gets %d images and the other %d, want 5 and 4", usual, other)
 	}
 	b.quiet()
+}
+
+// database is the server's own, in which a test makes time pass.
+func database(t *testing.T, s *stack.Stack) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.Data, "sticky-pi.db")+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
 }

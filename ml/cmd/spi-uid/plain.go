@@ -13,7 +13,7 @@ type plainCmd struct {
 	Out   string   `help:"The folder for the new files; none that is there is replaced." required:"" type:"existingdir"`
 }
 
-// Run gives drawings of people the form that ml/train reads: no groups that were moved, no arcs, no curves.
+// Run gives drawings of people the form that ml/train reads: no groups that were moved, no curves. A drawing with arcs fails, as everywhere.
 func (c plainCmd) Run(ctx context.Context) error {
 	return each(ctx, c.Files, c.file)
 }
