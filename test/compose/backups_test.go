@@ -91,6 +91,15 @@ func (c *composed) testDatabaseBackup(t *testing.T, photos *photographs, stored 
 	l := c.startLoad(t, photos, 1, 3)
 	l.more(t, 20)
 	before := l.soFar()
+	// The backup has images that are leased, by the detector if chance will, by a worker of another kind for certain.
+	admin := c.client(t, "admin", c.secret(t, "API_ADMIN_PASSWORD"))
+	work := spi.WorkRequest{
+		Series:   spi.Series{Device: stored[0].Device, Start: stored[0].Datetime, End: spi.Datetime{Time: stored[0].Datetime.Add(time.Second)}},
+		AlgoName: "another-algorithm", AlgoVersion: "1598113346-ad2cd78dfaca12821046dfb8994724d5",
+	}
+	if leased, err := admin.LeaseImages(t.Context(), spi.Metadata, work); err != nil || len(leased) != 1 {
+		t.Fatalf("%d images leased: %v", len(leased), err)
+	}
 	c.deploy(t, "", "mysql-backup", dir)
 	meanwhile := len(l.soFar()) - len(before)
 	l.more(t, 10)
@@ -103,7 +112,7 @@ func (c *composed) testDatabaseBackup(t *testing.T, photos *photographs, stored 
 	c.deploy(t, "", "down")
 	c.onVolume(t, "rm -rf /v/mysql")
 	c.deploy(t, "", "prod")
-	admin := c.client(t, "admin", c.secret(t, "API_ADMIN_PASSWORD"))
+	admin = c.client(t, "admin", c.secret(t, "API_ADMIN_PASSWORD"))
 	if rows := rowsOf(t, admin, spi.Metadata, all); len(rows) != 0 {
 		t.Fatalf("%d images are there without the database of before", len(rows))
 	}
@@ -111,6 +120,9 @@ func (c *composed) testDatabaseBackup(t *testing.T, photos *photographs, stored 
 
 	admin = c.client(t, "admin", c.secret(t, "API_ADMIN_PASSWORD"))
 	c.checkWhole(t, admin, before)
+	if leased, err := admin.LeaseImages(t.Context(), spi.Metadata, work); err != nil || len(leased) != 1 {
+		t.Errorf("an image that was leased when the backup was made: %d are leased again: %v", len(leased), err)
+	}
 	for _, image := range stored {
 		c.checkPicture(t, admin, image)
 	}

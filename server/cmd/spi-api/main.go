@@ -23,6 +23,7 @@ type commands struct {
 	User        userCmd          `cmd:"" help:"Manage accounts from the server's own machine."`
 	Fsck        fsckCmd          `cmd:"" help:"Hold the database and the object store against each other; exit 1 if faults remain."`
 	Forget      forgetCmd        `cmd:"" name:"forget-version" help:"Forget the newest version of a detector, to go back to an older one."`
+	EndLeases   endLeasesCmd     `cmd:"" name:"end-leases" help:"Let images that detectors have leased wait again; mysql-restore does, for the leases in the backup."`
 	S3Backup    s3BackupCmd      `cmd:"" name:"s3-backup" help:"Copy what is new or changed in the bucket into a folder."`
 	S3Restore   s3RestoreCmd     `cmd:"" name:"s3-restore" help:"Put what the bucket lacks of a backup, or has otherwise, into the bucket."`
 	S3Check     s3CheckCmd       `cmd:"" name:"s3-check" help:"Ask S3 whether it takes the keys, and compare the clocks; exit 1 if not."`
@@ -94,6 +95,16 @@ func (f forgetCmd) Run(ctx context.Context) error {
 		fmt.Fprintf(os.Stdout, "version %s of %s is forgotten: images count by the next version that asks for work\n", version, f.Algorithm)
 	}
 	return nil
+}
+
+type endLeasesCmd struct{}
+
+func (endLeasesCmd) Run(ctx context.Context) error {
+	db, log, err := command.Configure(server.MariaDBFrom)
+	if err != nil {
+		return err
+	}
+	return server.EndLeases(ctx, server.Config{MariaDB: db}, log)
 }
 
 type healthcheckCmd struct{}

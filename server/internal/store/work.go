@@ -49,6 +49,9 @@ type Work interface {
 	// backlog. Failures are forgotten too. CodeNotFound where the algorithm never asked for work. An error leaves it half done:
 	// it may be called again.
 	ForgetVersion(ctx context.Context, algoName string) (version string, err error)
+	// EndLeases lets every image that is leased wait again, at once and with no failure counted; what was leased alone stays a
+	// suspect.
+	EndLeases(ctx context.Context) error
 	// CheckWork looks for what must not be, in every image of every algorithm, and calls report with it, ordered by algorithm,
 	// then by the image's id. Leases that ended before endedBefore are reported too: an ended lease is harmless, but only
 	// where no worker asks for work does it stay. With repair, a fault is mended before it is reported.

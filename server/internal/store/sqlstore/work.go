@@ -86,6 +86,16 @@ func (s *Store) endLeases(ctx context.Context, tx *sql.Tx, users []any) error {
 	return err
 }
 
+// EndLeases lets all leased images wait again. What was leased alone stays a suspect: it has not been answered for.
+func (s *Store) EndLeases(ctx context.Context) error {
+	return s.inTx(ctx, "writing", "table uid_intents", func(tx *sql.Tx) error {
+		// state is read before it is set: MariaDB sets one column after the other
+		_, err := tx.ExecContext(ctx, "UPDATE uid_intents"+s.dialect.useIndex("intent_lease")+" SET state = CASE state WHEN ? THEN ? ELSE ? END, "+noLease+
+			" WHERE lease_until IS NOT NULL", leasedAlone, suspect, waiting)
+		return err
+	})
+}
+
 const (
 	noLease  = "lease_user = NULL, lease_until = NULL, lease_time = NULL"
 	unleased = "state = 0, " + noLease

@@ -38,6 +38,7 @@ func RunWork(t *testing.T, open func(t *testing.T) store.Store) {
 		{"LeasesObeySeriesAndPatterns", testLeaseSeries},
 		{"LeasesWithoutSenseAreRefused", testLeaseInvalid},
 		{"LeasesEnd", testLeaseEnds},
+		{"LeasesAreEnded", testEndLeases},
 		{"WhatMayHaveEndedItsWorkerIsLeasedAloneAndFails", testSuspects},
 		{"WhatEndedAnOldVersionsWorkerFailsToo", testSuspectsOfAnOldVersion},
 		{"ProgressCountsByDeviceAndKnowsTheLastSignOfWork", testProgress},

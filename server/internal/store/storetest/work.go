@@ -282,6 +282,50 @@ func testSuspects(t *testing.T, s store.Store) {
 	sound(t, s)
 }
 
+// testEndLeases ends leases that nobody knows of any more: nothing is held against their images.
+func testEndLeases(t *testing.T, s store.Store) {
+	w := worker(t, s)
+	must(t, s.EndLeases(background(t)))
+	images := someImages(t, s, "aaaaaaaa", 4)
+	r := request(w, version1)
+	r.Limit = 1
+	equal(t, lease(t, s, r), []store.Image{images[3]})
+	r.Now, r.Until = r.Until, r.Until.Add(time.Hour)
+	equal(t, lease(t, s, r), []store.Image{images[3]}) // alone now
+	fail(t, s, failure(images[2], version1, "uid"))
+	annotate(t, s, uid, version1, images[1])
+	r.Suspect, r.Limit = false, 64
+	got, err := s.LeaseImages(background(t), r)
+	must(t, err)
+	equal(t, got, []store.Image{images[2], images[0]})
+	other := r
+	other.AlgoName = "another"
+	got, err = s.LeaseImages(background(t), other)
+	must(t, err)
+	equal(t, got, reversed(images))
+	must(t, s.EndLeases(background(t)))
+	must(t, s.EndLeases(background(t)))
+	sound(t, s)
+	b := backlog(t, s, r.Now)
+	equal(t, [4]int64{b[0].Waiting, b[0].Leased, b[1].Waiting, b[1].Leased}, [4]int64{4, 0, 3, 0})
+	equal(t, b[1].AlgoName, uid)
+	for _, again := range []store.LeaseRequest{other, r} {
+		got, err = s.LeaseImages(background(t), again)
+		must(t, err)
+		if again.AlgoName == uid {
+			equal(t, got, []store.Image{images[2], images[0]})
+		} else {
+			equal(t, got, reversed(images))
+		}
+	}
+	r.Suspect = true
+	got, err = s.LeaseImages(background(t), r)
+	must(t, err)
+	equal(t, got, []store.Image{images[3]}) // what was leased alone still is a suspect, and has not failed
+	equal(t, len(failuresIn(t, s, "", always)), 0)
+	sound(t, s)
+}
+
 // testSuspectsOfAnOldVersion lets the worker of an older version die: the failure names what is known of it.
 func testSuspectsOfAnOldVersion(t *testing.T, s store.Store) {
 	w := worker(t, s)
