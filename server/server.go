@@ -107,7 +107,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *Server, err erro
 	}
 	s.events = events.New(s.db, log, askForNews, time.Now)
 	api := httpapi.Config{
-		Store: s.db, Annotations: s.db, Work: work.New(s.db, time.Now), Blobs: s.blobs, Auth: s.auth,
+		Store: s.db, Annotations: s.db, Work: work.New(s.db, log, time.Now), Blobs: s.blobs, Auth: s.auth,
 		Ingest: ingest.New(ingest.Config{
 			Store: s.db, Blob: s.blobs, Thumbnailer: thumbnails, Logger: log, Observe: observeImages(s.reg),
 		}),

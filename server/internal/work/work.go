@@ -5,6 +5,7 @@ package work
 import (
 	"context"
 	"database/sql"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -63,6 +64,7 @@ func CheckAlgoVersion(version string) string {
 // Queue hands out work.
 type Queue struct {
 	store store.Work
+	log   *slog.Logger
 	now   func() time.Time
 
 	counting chan struct{} // holds one value while somebody counts, or looks at what was counted
@@ -84,8 +86,8 @@ const (
 )
 
 // New makes a queue.
-func New(s store.Work, now func() time.Time) *Queue {
-	q := &Queue{store: s, now: now, counting: make(chan struct{}, 1)}
+func New(s store.Work, log *slog.Logger, now func() time.Time) *Queue {
+	q := &Queue{store: s, log: log, now: now, counting: make(chan struct{}, 1)}
 	q.backlog.counting = make(chan struct{}, 1)
 	return q
 }
@@ -100,7 +102,8 @@ type Request struct {
 
 // Lease leases images to the user for [LeaseLife]: at most [MaxLease] in all, and at most Limit for requests that differ in
 // their series alone, which are answered together, newest image first. Before all others come, one at a time and with nothing
-// beside it, images whose last lease ended unanswered: see [store.Work]. CodeInvalid where there are too many algorithms.
+// beside it, images whose last lease ended unanswered: see [store.Work]. CodeInvalid where there are too many algorithms. An
+// error of the store after something was leased is logged: what was leased is given all the same.
 func (q *Queue) Lease(ctx context.Context, requests []Request, userID int64) ([]store.Image, error) {
 	groups := map[Request]int{} // by what they have in common
 	var asked []store.LeaseRequest
@@ -135,7 +138,12 @@ func (q *Queue) Lease(ctx context.Context, requests []Request, userID int64) ([]
 	var leased []store.Image
 	for _, r := range asked {
 		images, err := lease(r, MaxLease-len(leased))
-		if err != nil {
+		switch {
+		case err != nil && len(leased) > 0:
+			// What is leased must reach the worker, or nobody works on it until the lease has ended.
+			q.log.WarnContext(ctx, "leasing images ended early", "algorithm", r.AlgoName, "leased", len(leased), "error", err)
+			return leased, nil
+		case err != nil:
 			return nil, err
 		}
 		leased = append(leased, images...)

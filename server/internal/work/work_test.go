@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -17,12 +18,18 @@ import (
 
 const version = "1598113346-ad2cd78dfaca12821046dfb8994724d5"
 
+var (
+	quiet         = slog.New(slog.DiscardHandler)
+	errNoDatabase = errors.New("no database")
+)
+
 // plenty has as many images as anybody asks for, and notes what was asked.
 type plenty struct {
 	store.Work
 	asked    []store.LeaseRequest
 	most     int
 	suspects map[string]int // by algorithm
+	broken   string         // an algorithm whose images cannot be leased
 	failed   []store.Failure
 }
 
@@ -30,6 +37,9 @@ func (p *plenty) LeaseImages(_ context.Context, r store.LeaseRequest) ([]store.I
 	p.asked = append(p.asked, r)
 	if r.Suspect {
 		return make([]store.Image, p.suspects[r.AlgoName]), nil
+	}
+	if r.AlgoName == p.broken {
+		return nil, errNoDatabase
 	}
 	return make([]store.Image, min(r.Limit, p.most)), nil
 }
@@ -48,7 +58,7 @@ func series(device string) store.Series {
 
 func TestRequestsThatDifferInTheirSeriesAreAnsweredTogether(t *testing.T) {
 	p := &plenty{most: 40}
-	q := work.New(p, func() time.Time { return now })
+	q := work.New(p, quiet, func() time.Time { return now })
 	images, err := q.Lease(t.Context(), []work.Request{
 		{Series: series("a"), AlgoName: "x", AlgoVersion: version, Limit: 50},
 		{Series: series("b"), AlgoName: "y", AlgoVersion: version, Limit: 50},
@@ -84,15 +94,32 @@ func TestASuspectComesBeforeAllOthersAndAlone(t *testing.T) {
 	for _, algo := range []string{"x", "y", "z"} {
 		requests = append(requests, work.Request{Series: series("a"), AlgoName: algo, AlgoVersion: version, Limit: 50})
 	}
-	images, err := work.New(p, func() time.Time { return now }).Lease(t.Context(), requests, 7)
+	images, err := work.New(p, quiet, func() time.Time { return now }).Lease(t.Context(), requests, 7)
 	if err != nil || len(images) != 1 || len(p.asked) != 2 {
 		t.Errorf("%d images by %d requests, %v; want that of y", len(images), len(p.asked), err)
 	}
 }
 
+func TestWhatIsLeasedReachesTheWorkerWhenTheRestFails(t *testing.T) {
+	requests := []work.Request{
+		{Series: series("a"), AlgoName: "x", AlgoVersion: version, Limit: 5},
+		{Series: series("a"), AlgoName: "y", AlgoVersion: version, Limit: 6},
+		{Series: series("a"), AlgoName: "z", AlgoVersion: version, Limit: 7},
+	}
+	for broken, test := range map[string]struct {
+		images int
+		err    error
+	}{"": {18, nil}, "x": {0, errNoDatabase}, "y": {5, nil}, "z": {11, nil}} {
+		images, err := work.New(&plenty{most: 40, broken: broken}, quiet, func() time.Time { return now }).Lease(t.Context(), requests, 7)
+		if len(images) != test.images || !errors.Is(err, test.err) {
+			t.Errorf("leasing for %q fails: %d images, %v; want %d, %v", broken, len(images), err, test.images, test.err)
+		}
+	}
+}
+
 func TestARequestCannotNameAnyNumberOfAlgorithms(t *testing.T) {
 	p := &plenty{}
-	q := work.New(p, func() time.Time { return now })
+	q := work.New(p, quiet, func() time.Time { return now })
 	var requests []work.Request
 	for i := range 17 {
 		requests = append(requests, work.Request{Series: series("a"), AlgoName: strings.Repeat("x", i+1), AlgoVersion: version, Limit: 1})
@@ -112,7 +139,7 @@ func TestARequestCannotNameAnyNumberOfAlgorithms(t *testing.T) {
 
 func TestAFailureIsNotedWithTheTimeAndTheLimit(t *testing.T) {
 	p := &plenty{}
-	f, err := work.New(p, func() time.Time { return now }).Fail(t.Context(), store.Failure{Device: "a"})
+	f, err := work.New(p, quiet, func() time.Time { return now }).Fail(t.Context(), store.Failure{Device: "a"})
 	if err != nil || f.Failures != work.MaxFailures || !f.DatetimeLast.Equal(now.Truncate(time.Second)) {
 		t.Errorf("%+v, %v", f, err)
 	}
@@ -196,7 +223,7 @@ func (c *slowCounter) Backlog(_ context.Context, algoName string, _ time.Time) (
 func TestTheBacklogIsCountedTheRarerTheLongerItTakes(t *testing.T) {
 	at := now
 	c := &slowCounter{clock: &at}
-	q := work.New(c, func() time.Time { return at })
+	q := work.New(c, quiet, func() time.Time { return at })
 	for i, step := range []struct {
 		later  time.Duration
 		takes  time.Duration
@@ -234,7 +261,7 @@ func TestTheBacklogIsCountedTheRarerTheLongerItTakes(t *testing.T) {
 func TestProgressIsCountedOnceAMinute(t *testing.T) {
 	c := &counter{progress: []store.Progress{{AlgoName: "x"}}}
 	at := now
-	q := work.New(c, func() time.Time { return at })
+	q := work.New(c, quiet, func() time.Time { return at })
 	for _, step := range []struct {
 		later  time.Duration
 		err    error
@@ -271,7 +298,7 @@ func TestNothingIsDoneSinceTheLastSignOfWork(t *testing.T) {
 		"nothing waits, some have failed": {store.Progress{Devices: []store.DeviceProgress{{Device: "a", Failed: 4}}, LastAnnotated: moment(7)}, sql.Null[time.Time]{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := work.New(&counter{progress: []store.Progress{test.progress}}, func() time.Time { return now }).Progress(t.Context())
+			p, err := work.New(&counter{progress: []store.Progress{test.progress}}, quiet, func() time.Time { return now }).Progress(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
