@@ -391,6 +391,10 @@ func TestProgressIsToldToEverybodyWhoMayAsk(t *testing.T) {
 				sum += d.(map[string]any)["waiting"].(float64)
 			}
 			same[any](t, "waiting of all devices", sum, r["waiting"])
+			same(t, "whether an image failed last at some time", r["failed"].(float64) > 0, r["last_failed"] != nil)
+			if row := r["failed_in_a_row"].(float64); row > r["failed"].(float64) {
+				t.Errorf("%v failed in a row: %v", row, r)
+			}
 			if (r["idle_since"] != nil) != (sum > 0) && r["at_least"] == false {
 				t.Errorf("%v", r)
 			}

@@ -81,7 +81,7 @@ func TestGetProgress(t *testing.T) {
 		if r.Method != http.MethodGet || r.URL.Path != "/v2/progress" {
 			t.Errorf("asked for %s %s", r.Method, r.URL.Path)
 		}
-		write(w, `[{"algo_name":"uid","at_least":true,"counted":"2022-05-01T00:00:00Z","devices":[{"device":"a","failed":1,"waiting":2}],"failed":1,"idle_since":null,"waiting":2}]`)
+		write(w, `[{"algo_name":"uid","at_least":true,"counted":"2022-05-01T00:00:00Z","devices":[{"device":"a","failed":1,"waiting":2}],"failed":1,"failed_in_a_row":1,"idle_since":null,"last_failed":"2022-04-30T20:00:00Z","waiting":2}]`)
 	})
 	c, _ := newClient(t, s)
 	got, err := c.GetProgress(t.Context())
@@ -90,6 +90,7 @@ func TestGetProgress(t *testing.T) {
 	}
 	expect(t, "progress", got, []Progress{{
 		AlgoName: "uid", AtLeast: true, Waiting: 2, Failed: 1, Devices: []DeviceProgress{{Device: "a", Waiting: 2, Failed: 1}},
+		FailedInARow: 1, LastFailed: Datetime{time.Date(2022, 4, 30, 20, 0, 0, 0, time.UTC)},
 		Counted: Datetime{time.Date(2022, 5, 1, 0, 0, 0, 0, time.UTC)},
 	}})
 }

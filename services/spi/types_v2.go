@@ -64,14 +64,16 @@ type DeviceState struct {
 // Progress is how far an algorithm is, in images.
 type Progress struct {
 	AlgoName      string           `json:"algo_name"`
-	AlgoVersion   string           `json:"algo_version"`   // the newest that asked for work
-	Waiting       int64            `json:"waiting"`        // without an annotation of it; those that are leased, too
-	Failed        int64            `json:"failed"`         // three times: they rest
-	AtLeast       bool             `json:"at_least"`       // there may be more of both
-	Devices       []DeviceProgress `json:"devices"`        // that have any of these
-	LastAnnotated Datetime         `json:"last_annotated"` // zero: not lately
-	IdleSince     Datetime         `json:"idle_since"`     // nothing was done since, though images waited; zero: none waits
-	Counted       Datetime         `json:"counted"`        // as of when all this is
+	AlgoVersion   string           `json:"algo_version"`    // the newest that asked for work
+	Waiting       int64            `json:"waiting"`         // without an annotation of it; those that are leased, too
+	Failed        int64            `json:"failed"`          // three times: they rest
+	AtLeast       bool             `json:"at_least"`        // there may be more of both
+	Devices       []DeviceProgress `json:"devices"`         // that have any of these
+	FailedInARow  int64            `json:"failed_in_a_row"` // after LastAnnotated
+	LastFailed    Datetime         `json:"last_failed"`     // zero: none has
+	LastAnnotated Datetime         `json:"last_annotated"`  // zero: not lately
+	IdleSince     Datetime         `json:"idle_since"`      // nothing was done since, though images waited; zero: none waits
+	Counted       Datetime         `json:"counted"`         // as of when all this is
 }
 
 // DeviceProgress is a device's part of [Progress].

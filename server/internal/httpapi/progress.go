@@ -59,8 +59,10 @@ func appendProgress(b []byte, p *work.Progress, format spi.DateFormat) []byte {
 		b = append(b, '}')
 	}
 	whole(`],"failed":`, p.Failed)
+	whole(`,"failed_in_a_row":`, p.FailedInARow)
 	moment(`,"idle_since":`, p.IdleSince)
 	moment(`,"last_annotated":`, p.LastAnnotated)
+	moment(`,"last_failed":`, p.LastFailed)
 	whole(`,"waiting":`, p.Waiting)
 	return append(b, '}')
 }

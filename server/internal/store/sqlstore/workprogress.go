@@ -14,6 +14,10 @@ import (
 // annotationsLookedAt bounds the search for an algorithm's newest annotation among those of others.
 const annotationsLookedAt = 10_000
 
+// failuresLookedAt bounds the search for an algorithm's newest failure, at either end of the order of leases: no index has the time
+// of a failure, and each is read by its image. Who fails on all does so at an end: on new images, or on older and older ones.
+const failuresLookedAt = 5_000
+
 // unannotated are the states of images that somebody waits for.
 var unannotated = []int{waiting, suspect, leased, leasedAlone}
 
@@ -125,6 +129,9 @@ func (s *Store) activity(ctx context.Context, a *algorithm, first int64, p *stor
 			return err
 		}
 	}
+	if err := s.failedLast(ctx, a, p); err != nil {
+		return err
+	}
 	until, err := one("SELECT lease_until FROM uid_intents"+s.dialect.useIndex("intent_lease")+
 		" WHERE lease_until IS NOT NULL AND algorithm_id = ? ORDER BY lease_until DESC LIMIT 1", a.id)
 	if err != nil {
@@ -141,4 +148,15 @@ func (s *Store) activity(ctx context.Context, a *algorithm, first int64, p *stor
 		p.AtLeast = older > 0
 	}
 	return nil
+}
+
+// failedLast says when an image failed last, and how many did since the newest annotation.
+func (s *Store) failedLast(ctx context.Context, a *algorithm, p *store.Progress) error {
+	end := func(order string) string {
+		return "SELECT * FROM (SELECT image_id, failed_datetime FROM uid_intents" + s.dialect.useIndex("intent_order") +
+			" WHERE algorithm_id = ? AND state = ? ORDER BY best_time" + order + ", datetime" + order + ", image_id" + order + " LIMIT ?) AS part"
+	}
+	return s.read.QueryRowContext(ctx, "SELECT MAX(failed_datetime), COUNT(CASE WHEN failed_datetime > ? THEN 1 END) FROM ("+
+		end("")+" UNION "+end(" DESC")+") AS both_ends", s.dialect.datetime(p.LastAnnotated.V), a.id, failed, failuresLookedAt, a.id, failed, failuresLookedAt).
+		Scan(&intoNullTime{&p.LastFailed}, &p.FailedInARow)
 }

@@ -43,6 +43,7 @@ func RunWork(t *testing.T, open func(t *testing.T) store.Store) {
 		{"WhatEndedAnOldVersionsWorkerFailsToo", testSuspectsOfAnOldVersion},
 		{"ProgressCountsByDeviceAndKnowsTheLastSignOfWork", testProgress},
 		{"ProgressCountsNotMoreThanItMay", testProgressBound},
+		{"ProgressKnowsTheLastFailureAndHowManyCameSinceAnAnnotation", testProgressFailures},
 		{"ASuspectThatIsAnsweredForIsNoneAnyMore", testAnswersOfSuspects},
 		{"ASuspectThatIsGivenBackLateIsNoneAnyMore", testLateGivingBack},
 		{"AnImageIsEnteredByItsUpload", testUploads},

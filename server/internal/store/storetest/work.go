@@ -1019,7 +1019,7 @@ func testProgress(t *testing.T, s store.Store) {
 	}
 	equal(t, progress(t, s, 100), []store.Progress{{
 		AlgoName: uid, AlgoVersion: version1, WaitingSince: moment(stored), LastAnnotated: moment(annotated), LeasedUntil: moment(noon.Add(time.Hour)),
-		Devices: []store.DeviceProgress{{Device: "aaaaaaaa", Waiting: 2, Failed: 1}},
+		LastFailed: moment(noon), FailedInARow: 1, Devices: []store.DeviceProgress{{Device: "aaaaaaaa", Waiting: 2, Failed: 1}},
 	}})
 	annotate(t, s, uid, version1, a...)
 	equal(t, progress(t, s, 100), []store.Progress{{AlgoName: uid, AlgoVersion: version1, LastAnnotated: moment(annotated)}})
@@ -1070,4 +1070,42 @@ func testProgressBound(t *testing.T, s store.Store) {
 	must(t, err)
 	p := progress(t, s, 100)[0]
 	equal(t, [3]any{p.AlgoVersion, len(p.Devices), p.AtLeast}, [3]any{version2, 0, true})
+}
+
+func testProgressFailures(t *testing.T, s store.Store) {
+	w := worker(t, s)
+	equal(t, len(lease(t, s, request(w, version1))), 0)
+	images := someImages(t, s, "aaaaaaaa", 6)
+	seen := func(want store.Progress) {
+		t.Helper()
+		p := progress(t, s, 100)[0]
+		equal(t, store.Progress{LastFailed: p.LastFailed, FailedInARow: p.FailedInARow}, want)
+	}
+	failAt := func(i store.Image, times int, at time.Time) {
+		for range times {
+			f := failure(i, version1, "uid")
+			f.DatetimeLast = at
+			fail(t, s, f)
+		}
+	}
+	failAt(images[5], 2, noon) // it is tried once more
+	seen(store.Progress{})
+	failAt(images[1], 3, noon.Add(time.Hour))
+	failAt(images[2], 3, noon)
+	seen(store.Progress{LastFailed: moment(noon.Add(time.Hour)), FailedInARow: 2})
+	// an annotation ends the row, and not that of another algorithm
+	annotation := Annotation(images[3], uid, version1)
+	annotation.DatetimeCreated = noon
+	_, err := s.AddAnnotations(background(t), []store.NewAnnotation{annotation})
+	must(t, err)
+	seen(store.Progress{LastFailed: moment(noon.Add(time.Hour)), FailedInARow: 1})
+	annotation = Annotation(images[3], "another", version1)
+	annotation.DatetimeCreated = noon.Add(2 * time.Hour)
+	_, err = s.AddAnnotations(background(t), []store.NewAnnotation{annotation})
+	must(t, err)
+	failAt(images[0], 3, noon.Add(3*time.Hour))
+	seen(store.Progress{LastFailed: moment(noon.Add(3 * time.Hour)), FailedInARow: 2})
+	// what is tried again has not failed
+	retry(t, s, uid, always)
+	seen(store.Progress{})
 }
