@@ -85,8 +85,8 @@ type Store interface {
 	UserByID(ctx context.Context, id int64) (User, error)
 	// Users gives the accounts for which match is true, ordered by id. A nil match takes all.
 	Users(ctx context.Context, match func(*User) bool) ([]User, error)
-	// AddUsers makes all of the accounts or none, and gives them with their ids. CodeConflict, naming it, for a name or
-	// e-mail address that is there already or twice among them.
+	// AddUsers makes all of the accounts or none, and gives them with their ids. CodeConflict, naming it and, of several
+	// accounts, which of them has it, for a name or e-mail address that is there already or twice among them.
 	AddUsers(ctx context.Context, users []User) ([]User, error)
 	// DeleteUsers deletes the accounts for which match is true and gives them, ordered by id: all or none. CodeForbidden
 	// where the account keep is among them, or where no admin (IsAdmin and CanWrite) would be left.

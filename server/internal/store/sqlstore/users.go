@@ -95,7 +95,11 @@ func (s *Store) AddUsers(ctx context.Context, users []store.User) ([]store.User,
 				u.Username, u.Email, u.PasswordHash, zeroOne(u.IsAdmin), zeroOne(u.CanWrite),
 				s.dialect.datetime(u.DatetimeCreated), u.APIVersion, u.APIUser)
 			if isConflict(s, err) {
-				return userConflict(err, &u)
+				err = userConflict(err, &u)
+				if len(users) > 1 { // alone, as for an operator who makes one, it needs no number
+					err = ofElement(i, err)
+				}
+				return err
 			}
 			if err != nil {
 				return err

@@ -113,16 +113,17 @@ func testAddUsersConflicts(t *testing.T, s store.Store) {
 		users []store.User
 		names string
 	}{
-		"a name that is there":          {[]store.User{user("new"), user("spi")}, "spi"},
-		"a name without case":           {[]store.User{user("new"), trap}, `user "SPI"`},
-		"an address that is there":      {[]store.User{user("new"), mail}, "SPI@example.org"},
-		"a name twice in one request":   {[]store.User{user("new"), user("x"), user("New")}, "New"},
-		"a conflict at the first place": {[]store.User{user("Spi"), user("new")}, "Spi"},
+		"a name that is there":          {[]store.User{user("new"), user("spi")}, `element 1: there is a user "spi"`},
+		"a name without case":           {[]store.User{user("new"), trap}, `element 1: there is a user "SPI"`},
+		"an address that is there":      {[]store.User{user("new"), mail}, `element 1: there is a user with the e-mail address "SPI@example.org"`},
+		"a name twice in one request":   {[]store.User{user("new"), user("x"), user("New")}, `element 2: there is a user "New"`},
+		"a conflict at the first place": {[]store.User{user("Spi"), user("new")}, `element 0: there is a user "Spi"`},
+		"one user alone":                {[]store.User{user("spi")}, `there is a user "spi"`},
 	} {
 		_, err := s.AddUsers(background(t), test.users)
 		wantCode(t, err, spi.CodeConflict)
-		if !strings.Contains(err.Error(), test.names) {
-			t.Errorf("%s: %v does not name %q", name, err, test.names)
+		if !strings.HasPrefix(err.Error(), "conflict: "+test.names) {
+			t.Errorf("%s: %v does not begin with %q", name, err, test.names)
 		}
 		equal(t, all(t, s), []string{"spi"})
 	}
