@@ -13,6 +13,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -35,9 +36,9 @@ const (
 	rememberFor = 5 * time.Minute  // a verified password is not hashed again for so long
 	failures    = 10               // wrong passwords in a row before 429 ...
 	refill      = 30 * time.Second // ... and then one more attempt each
-	remembered  = 10_000           // pairs, and (user, address) counts, kept at most
+	remembered  = 10_000           // pairs, and (user, host) counts, kept at most
 	maxWaiting  = 256              // log-ins that wait for their hash; those beyond are told to try again ...
-	maxOfOne    = 32               // ... as are those of one address
+	maxOfOne    = 32               // ... as are those of one host
 	retryLogin  = 5 * time.Second  // what they are to wait
 )
 
@@ -133,7 +134,7 @@ var (
 	errBadToken      = spi.Errorf(spi.CodeUnauthorized, "the token is not valid (any more): ask for a new one with get_token")
 )
 
-// Password verifies a user's password. client is the address that asks: failures are counted by user and address, so that
+// Password verifies a user's password. client is the address that asks: failures are counted by user and host, so that
 // nobody can lock another out. CodeUnauthorized, CodeRateLimited with RetryAfter, or an error of the store.
 func (a *Authenticator) Password(ctx context.Context, username, password, client string) (store.User, error) {
 	if len(password) > MaxPassword || len(username) > maxUsername { // names that failed are kept, and logged
@@ -152,7 +153,7 @@ func (a *Authenticator) Password(ctx context.Context, username, password, client
 		return user, nil
 	}
 	// A burst of the same pair costs one hash. It does not end with the request that happened to be first.
-	flight := a.flights.DoChan(username+"\x00"+client+"\x00"+string(pair[:]), func() (any, error) {
+	flight := a.flights.DoChan(username+"\x00"+host(client)+"\x00"+string(pair[:]), func() (any, error) {
 		return a.verify(context.WithoutCancel(ctx), user, known, username, password, client)
 	})
 	select {
@@ -167,13 +168,14 @@ func (a *Authenticator) Password(ctx context.Context, username, password, client
 }
 
 func (a *Authenticator) verify(ctx context.Context, user store.User, known bool, username, password, client string) (store.User, error) {
-	who := strings.ToLower(username) + "\x00" + client
-	if !a.waiting.enter(client) {
+	from := host(client)
+	who := strings.ToLower(username) + "\x00" + from
+	if !a.waiting.enter(from) {
 		e := spi.Errorf(spi.CodeUnavailable, "too many log-ins at once: try again")
 		e.RetryAfter = retryLogin
 		return store.User{}, e
 	}
-	defer a.waiting.leave(client)
+	defer a.waiting.leave(from)
 	limit, ok := a.failed.Get(who)
 	if !ok {
 		limit = rate.NewLimiter(rate.Every(refill), failures)
@@ -213,30 +215,44 @@ func (a *Authenticator) verify(ctx context.Context, user store.User, known bool,
 	return user, nil
 }
 
-// queue counts the log-ins that wait, so that one address does not take the places of all.
+// host is what stands for a client where log-ins are counted: of an IPv6 address the network, since a host of IPv6 has all 2^64
+// addresses of a /64 to itself.
+func host(client string) string {
+	address, err := netip.ParseAddr(client)
+	if err != nil {
+		return client
+	}
+	address = address.Unmap()
+	if address.Is4() {
+		return address.String()
+	}
+	return netip.PrefixFrom(address.WithZone(""), 64).Masked().String()
+}
+
+// queue counts the log-ins that wait, so that one host does not take the places of all.
 type queue struct {
 	mu  sync.Mutex
 	all int
-	of  map[string]int // by address; without those of which none waits
+	of  map[string]int // by host; without those of which none waits
 }
 
-func (q *queue) enter(client string) bool {
+func (q *queue) enter(from string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.all == maxWaiting || q.of[client] == maxOfOne {
+	if q.all == maxWaiting || q.of[from] == maxOfOne {
 		return false
 	}
 	q.all++
-	q.of[client]++
+	q.of[from]++
 	return true
 }
 
-func (q *queue) leave(client string) {
+func (q *queue) leave(from string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.all--
-	if q.of[client]--; q.of[client] == 0 {
-		delete(q.of, client)
+	if q.of[from]--; q.of[from] == 0 {
+		delete(q.of, from)
 	}
 }
 

@@ -259,6 +259,30 @@ func TestManyWrongPasswordsSlowDownOneUserFromOneAddress(t *testing.T) {
 	wantCode(t, err, spi.CodeRateLimited)
 }
 
+func TestAHostIsCountedWhateverItsAddress(t *testing.T) {
+	for name, c := range map[string]struct {
+		address func(i int) string
+		code    spi.Code // of the attempt after those that fail
+	}{
+		"a host of IPv6 has all addresses of its network": {func(i int) string { return fmt.Sprintf("2001:db8:1:2:%x::%x", 7*i, i) }, spi.CodeRateLimited},
+		"written in several ways":                         {func(i int) string { return []string{"2001:DB8:0::1", "2001:db8::%eth0", "2001:db8::0:2"}[i%3] }, spi.CodeRateLimited},
+		"IPv4, written as such and as IPv6":               {func(i int) string { return []string{"192.0.2.1", "::ffff:192.0.2.1"}[i%2] }, spi.CodeRateLimited},
+		"other networks of IPv6":                          {func(i int) string { return fmt.Sprintf("2001:db8:1:%x::1", i) }, spi.CodeUnauthorized},
+		"other hosts of IPv4, written as IPv6":            {func(i int) string { return fmt.Sprintf("::ffff:192.0.2.%d", i) }, spi.CodeUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, db, _ := setUp(t)
+			add(t, a, db, "ana", "ana's password")
+			for i := range 10 {
+				_, err := a.Password(t.Context(), "ana", "wrong", c.address(i))
+				wantCode(t, err, spi.CodeUnauthorized)
+			}
+			_, err := a.Password(t.Context(), "ana", "wrong", c.address(10))
+			wantCode(t, err, c.code)
+		})
+	}
+}
+
 func TestANameLongerThanAnyIsRefusedAndNotKept(t *testing.T) {
 	var lines bytes.Buffer
 	a, err := auth.New(open(t), "key", slog.New(slog.NewTextHandler(&lines, nil)), time.Now)
