@@ -158,6 +158,9 @@ func TestADetectorThatFailsOnEveryImageIsToldFromNoneAtAll(t *testing.T) {
 	if got := eval[[]string](b, theNotes); !slices.Equal(got, want) {
 		t.Errorf("it says %q, want %q", got, want)
 	}
+	if n := b.asked("get_uid_failures"); n != 0 {
+		t.Errorf("it asks for the failures %d times to know that", n)
+	}
 	b.look("detector-fails")
 	b.press(`.detector button`, `4 images could not`)
 	b.waitFor(`document.querySelectorAll('.failures li').length > 0`)
@@ -173,6 +176,38 @@ func TestADetectorThatFailsOnEveryImageIsToldFromNoneAtAll(t *testing.T) {
 	if usual, other := len(askForWork(t, c)), len(askForWorkOf(t, c, another)); usual != 5 || other != 4 {
 		t.Errorf("after that, the one detector gets %d images and the other %d, want 5 and 4", usual, other)
 	}
+	b.quiet()
+}
+
+func TestADetectorThatFailedOnItsLastImagesAloneIsNotSaidToFailOnAll(t *testing.T) {
+	s := start(t)
+	c := client(t, s)
+	images := series(t, c, device, june, 5)
+	annotate(t, c, images[3], square(40, 30, 20))
+	annotate(t, c, images[4], square(40, 30, 20))
+	for range 3 {
+		for _, image := range askForWork(t, c) {
+			if _, err := c.ReportFailures(t.Context(), spi.FailureReport{
+				ImageKey: spi.ImageKey{Device: device, Datetime: image.Datetime},
+				AlgoName: spi.DetectorAlgorithm, AlgoVersion: theVersion, Reason: "cannot be read",
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	db := database(t, s)
+	for _, change := range []string{"images SET datetime_created = datetime_created - 7200", "uid_annotations SET datetime_created = datetime_created - 7200", "uid_intents SET failed_datetime = failed_datetime - 7100"} {
+		if _, err := db.ExecContext(t.Context(), "UPDATE "+change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := open(t, s, desktop)
+	b.logIn("/images?"+juneRange, stack.AdminName, stack.AdminPassword)
+	b.waitFor(`document.querySelector('.detector')`)
+	if got := eval[[]string](b, theNotes); !slices.Equal(got, []string{"3 images could not be looked at"}) || eval[bool](b, `document.querySelector('.detector.idle') !== null`) {
+		t.Errorf("it says %q", got)
+	}
+	b.look("detector-failed-on-the-last")
 	b.quiet()
 }
 

@@ -73,8 +73,10 @@ export interface Progress {
   failed: number
   at_least: boolean // there may be more
   devices: { device: string; waiting: number; failed: number }[]
+  failed_in_a_row: number // after the newest annotation
   idle_since: string | null
   last_annotated: string | null
+  last_failed: string | null
   counted: string
 }
 

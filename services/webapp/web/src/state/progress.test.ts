@@ -1,19 +1,18 @@
-import { afterEach, expect, it, vi } from 'vitest'
-import type { DeviceState } from '../api/types'
-import { failuresOf, getKnown, notesOf, waitingOf, type Known } from './progress'
+import { expect, it } from 'vitest'
+import type { DeviceState, Progress } from '../api/types'
+import { failuresOf, notesOf, waitingOf } from './progress'
 
-afterEach(() => vi.unstubAllGlobals())
-
-const of = (p: Partial<Known>): Known => ({
+const of = (p: Partial<Progress>): Progress => ({
   algo_name: 'uid',
   algo_version: '1-a',
   at_least: false,
   counted: '2026-11-22T08:00:00Z',
   devices: [],
   failed: 0,
+  failed_in_a_row: 0,
   idle_since: null,
   last_annotated: null,
-  tried: null,
+  last_failed: null,
   waiting: 0,
   ...p,
 })
@@ -54,17 +53,28 @@ it('asks for all that failed, or for some of the newest where that is too much',
   expect(failuresOf(failing(1, true), ['a'], states)).toMatchObject({ whole: false, spans: [{ device: 'a' }] })
 })
 
-it.each<[string, Partial<Known>, string, string | null]>([
-  ['fails on all while others wait', { tried: { since: 3, last: at('07:59:00'), whole: true } }, 'The detector fails on every image that it tries: 12 images wait, and none was looked at since', '05:00:00'],
-  ['has failed on all, and has one in work', { idle_since: '2026-11-22T07:59:00Z', tried: { since: 9, last: at('06:00:00'), whole: true } }, 'The detector fails on every image that it tries: 12 images wait, and none was looked at since', '05:00:00'],
-  ['never found anything', { last_annotated: null, tried: { since: 3, last: at('07:59:00'), whole: false } }, 'The detector fails on every image that it tries: 12 images wait, and none was looked at yet', null],
-  ['failed on all that there was', { idle_since: null, devices: [{ device: 'a', waiting: 0, failed: 4 }], tried: { since: 4, last: at('06:00:00'), whole: true } }, 'The detector fails on every image that it tries: none was looked at since', '05:00:00'],
-  ['failed on all and does nothing any more', { tried: { since: 9, last: at('07:44:00'), whole: true } }, 'No detector is working: 12 images wait, and nothing was done since', '06:30:00'],
-  ['failed on more than can be asked for', { tried: { since: 0, last: null, whole: false } }, 'No detector is working, or it fails on every image: 12 images wait, and none was looked at since', '06:30:00'],
-  ['failed on one, and has had time for others', { tried: { since: 1, last: at('07:59:00'), whole: true } }, 'The detector fails on every image that it tries: 12 images wait, and none was looked at since', '05:00:00'],
+it.each<[string, Partial<Progress>, string, string | null]>([
+  ['fails on all while others wait', { failed_in_a_row: 3, last_failed: '2026-11-22T07:59:00Z' }, 'The detector fails on every image that it tries: 12 images wait, and none was looked at since', '05:00:00'],
+  ['has failed on all, and has one in work', { idle_since: '2026-11-22T07:59:00Z', failed_in_a_row: 9, last_failed: '2026-11-22T06:00:00Z' }, 'The detector fails on every image that it tries: 12 images wait, and none was looked at since', '05:00:00'],
+  ['never found anything', { last_annotated: null, failed_in_a_row: 4, last_failed: '2026-11-22T07:59:00Z' }, 'The detector fails on every image that it tries: 12 images wait, and none was looked at yet', null],
+  ['failed on all that there was', { idle_since: null, devices: [{ device: 'a', waiting: 0, failed: 4 }], failed_in_a_row: 4, last_failed: '2026-11-22T06:00:00Z' }, 'The detector fails on every image that it tries: none was looked at since', '05:00:00'],
+  ['failed on all and does nothing any more', { failed_in_a_row: 9, last_failed: '2026-11-22T07:44:00Z' }, 'No detector is working: 12 images wait, and nothing was done since', '06:30:00'],
+  ['failed on one, and has had time for others', { failed_in_a_row: 1, last_failed: '2026-11-22T07:59:00Z' }, 'The detector fails on every image that it tries: 12 images wait, and none was looked at since', '05:00:00'],
+  ['failed before it annotated others, and does nothing any more', { last_failed: '2026-11-22T04:59:00Z' }, 'No detector is working: 12 images wait, and nothing was done since', '06:30:00'],
 ])('tells of a detector that %s', (_, p, text, since) => {
   const known = of({ idle_since: '2026-11-22T06:30:00Z', last_annotated: '2026-11-22T05:00:00Z', devices: [{ device: 'a', waiting: 12, failed: 4 }], ...p })
   expect(notesOf([known], [])).toEqual([{ of: known, idle: true, text, since: since && at(since), failed: '4 images could not be looked at' }])
+})
+
+it.each<[string, Partial<Progress>]>([
+  ['annotated all and then failed on the last few', { failed_in_a_row: 3, last_failed: '2026-11-22T05:14:59Z' }],
+  ['failed on all that there was, a day ago', { last_annotated: '2026-11-21T06:00:00Z', failed_in_a_row: 9, last_failed: '2026-11-21T07:59:00Z' }],
+  ['failed on two', { failed_in_a_row: 2, last_failed: '2026-11-22T07:59:00Z' }],
+  ['has annotated others since', { failed_in_a_row: 0, last_failed: '2026-11-22T04:00:00Z' }],
+  ['works, and fails on some', { last_annotated: '2026-11-22T07:50:00Z', failed_in_a_row: 4, last_failed: '2026-11-22T07:59:00Z' }],
+])('does not call it a detector that fails on all where it %s, and nothing waits', (_, p) => {
+  const known = of({ last_annotated: '2026-11-22T05:00:00Z', devices: [{ device: 'a', waiting: 0, failed: 9 }], ...p })
+  expect(notesOf([known], [])).toEqual([{ of: known, idle: false, text: '', since: null, failed: '9 images could not be looked at' }])
 })
 
 it('says since when no detector works, though images wait', () => {
@@ -75,19 +85,8 @@ it('says since when no detector works, though images wait', () => {
 })
 
 it('does not say of a detector with others in work that it fails on all because of two', () => {
-  const p = of({ idle_since: '2026-11-22T07:59:00Z', last_annotated: '2026-11-22T05:00:00Z', devices: [{ device: 'a', waiting: 12, failed: 2 }], tried: { since: 2, last: at('07:59:00'), whole: true } })
+  const p = of({ idle_since: '2026-11-22T07:59:00Z', last_annotated: '2026-11-22T05:00:00Z', devices: [{ device: 'a', waiting: 12, failed: 2 }], failed_in_a_row: 2, last_failed: '2026-11-22T07:59:00Z' })
   expect(notesOf([p], [])[0]).toMatchObject({ idle: false, text: '12 images wait for the detector' })
-})
-
-it('what is not waited for any more while failures are asked for is no answer', async () => {
-  const asking = new AbortController()
-  const failing = of({ failed: 4, devices: [{ device: 'a', waiting: 12, failed: 4 }] })
-  vi.stubGlobal('fetch', async (path: string, { signal }: { signal: AbortSignal }) => {
-    if (path.endsWith('v2/progress')) return Response.json([failing])
-    asking.abort()
-    signal.throwIfAborted()
-  })
-  await expect(getKnown(null, asking.signal)).rejects.toThrow('aborted')
 })
 
 it('names the detectors where there are several', () => {

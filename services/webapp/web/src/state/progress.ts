@@ -1,40 +1,25 @@
 // How many images still wait for the detectors: GET /v2/progress, which is as of a minute ago at most.
 import { useEffect } from 'preact/hooks'
-import { ALWAYS, getFailures, type FailureSpan } from '../api/failures'
+import { ALWAYS, type FailureSpan } from '../api/failures'
 import { api } from '../api/http'
 import type { DeviceState, Progress } from '../api/types'
 import { Store, useStore } from '../lib/store'
 import { count, DAY, parseTime, wireTime } from '../lib/time'
-import { scope, slowRefreshes } from './scope'
+import { slowRefreshes } from './scope'
 
 /** How often it is asked, in milliseconds: where no detector works nothing arrives that would say so. */
 const EVERY = 60_000
 /** How long nothing may be done though images wait, in seconds: one that works says something for each image. */
 const PATIENCE = 15 * 60
 
-/** What the failures tell of a detector that has annotated nothing for a while. */
-export interface Failed {
-  /** Images that failed since the last one was annotated, of those that were asked for. */
-  since: number
-  /** When one of these failed last, in seconds; null where there is none. */
-  last: number | null
-  /** All failures were asked for; else they are too many. */
-  whole: boolean
-}
-
-export interface Known extends Progress {
-  /** null: not asked for, as nothing failed or the detector works. */
-  tried: Failed | null
-}
-
-const known = new Store<readonly Known[] | null>(null)
+const known = new Store<readonly Progress[] | null>(null)
 
 /** How many parts of the page show it: they share what is asked for. */
 let followers = 0
 let stop = () => {}
 
 /** null: not known, or not yet. */
-export function useProgress(): readonly Known[] | null {
+export function useProgress(): readonly Progress[] | null {
   const now = useStore(known)
   useEffect(() => {
     if (++followers === 1) stop = followProgress()
@@ -52,7 +37,7 @@ function followProgress(): () => void {
     mine.abort()
     mine = new AbortController()
     // a server that does not answer is told of by the page's own data
-    getKnown(known.value, mine.signal).then((p) => known.set(p), () => {})
+    api<Progress[]>('v2/progress', { signal: mine.signal }).then((p) => known.set(p), () => {})
   }
   const unfollow = slowRefreshes.follow(ask)
   const timer = setInterval(() => {
@@ -64,28 +49,6 @@ function followProgress(): () => void {
     clearInterval(timer)
     mine.abort()
   }
-}
-
-export async function getKnown(before: readonly Known[] | null, signal: AbortSignal): Promise<Known[]> {
-  const all = await api<Progress[]>('v2/progress', { signal })
-  const known = await Promise.all(
-    all.map(async (p) => {
-      const last = before?.find((k) => k.algo_name === p.algo_name)
-      const same = last && last.failed === p.failed && last.last_annotated === p.last_annotated && last.tried
-      return { ...p, tried: same || (await triedOf(p, signal).catch(() => null)) }
-    }),
-  )
-  signal.throwIfAborted() // it may be without the failures, and newer ones are asked for
-  return known
-}
-
-async function triedOf(p: Progress, signal: AbortSignal): Promise<Failed | null> {
-  const annotated = p.last_annotated === null ? 0 : parseTime(p.last_annotated)
-  if (p.failed === 0 || parseTime(p.counted) - annotated <= PATIENCE) return null
-  const { spans, whole } = failuresOf(p, [], scope.value?.devices ?? [])
-  if (spans.length === 0) return null
-  const since = (await getFailures(p.algo_name, spans, signal)).map((f) => parseTime(f.datetime_last)).filter((t) => t > annotated)
-  return { since: since.length, last: since.length > 0 ? since.reduce((a, b) => Math.max(a, b)) : null, whole }
 }
 
 /** Failures that are asked for at a time, at most; where there are more, of how many devices, and of how many days before the
@@ -134,7 +97,7 @@ export function waitingOf(progress: readonly Progress[] | null, device: string):
 
 export interface Note {
   /** Of which detector. */
-  of: Known
+  of: Progress
   /** Nobody works on what waits, or nothing comes of it. */
   idle: boolean
   /** What is said before and after the time since when it is so; of what is not idle, all is in `text`. */
@@ -146,8 +109,21 @@ export interface Note {
 /** Images in a row that a detector, which may have others in work, fails on before it is said to fail on all. */
 const MANY = 3
 
+/** Whether a detector that is idle, or seems to be, or one that is not, fails on every image that it tries. */
+function failsOnAll(p: Progress, idle: boolean): boolean {
+  if (!p.last_failed || p.failed_in_a_row === 0) return false
+  const annotated = p.last_annotated === null ? -Infinity : parseTime(p.last_annotated)
+  const failed = parseTime(p.last_failed)
+  const counted = parseTime(p.counted)
+  if (counted - annotated <= PATIENCE) return false
+  // images wait that it has had time for: it works, then, and fails
+  if (idle) return counted - failed <= PATIENCE
+  // not of the last few that it had, after all others; and what nothing has come after for a day is over
+  return p.failed_in_a_row >= MANY && failed - annotated > PATIENCE && counted - failed <= DAY
+}
+
 /** What is to be said of the devices with these names, or of all where there is none; empty where nothing waits or failed. */
-export function notesOf(progress: readonly Known[], devices: readonly string[]): Note[] {
+export function notesOf(progress: readonly Progress[], devices: readonly string[]): Note[] {
   return progress.flatMap((p) => {
     const some = chosenOf(p, devices)
     const waiting = some.reduce((n, d) => n + d.waiting, 0)
@@ -159,19 +135,14 @@ export function notesOf(progress: readonly Known[], devices: readonly string[]):
     const note = { of: p, idle: true, failed: failed === 0 ? '' : `${least}${count(failed, 'image')} could not be looked at` }
 
     const since = p.idle_since === null ? null : parseTime(p.idle_since)
-    const counted = parseTime(p.counted)
-    const idle = waiting > 0 && since !== null && counted - since > PATIENCE
-    const { tried } = p
-    const tries = tried !== null && tried.last !== null && counted - tried.last <= PATIENCE
-    if (tried && (idle ? tries : tried.since >= MANY)) {
+    const idle = waiting > 0 && since !== null && parseTime(p.counted) - since > PATIENCE
+    if (failsOnAll(p, idle)) {
       const annotated = p.last_annotated === null ? null : parseTime(p.last_annotated)
       const until = annotated === null ? 'yet' : 'since'
       return [{ ...note, text: `The detector${named} fails on every image that it tries: ${wait && `${wait}, and `}none was looked at ${until}`, since: annotated }]
     }
     if (!idle) return [{ ...note, idle: false, text: wait && `${wait} for the detector${named}`, since: null }]
     const none = named ? `Detector${named} is not working` : 'No detector is working'
-    // of so many failures none was found that says more
-    if (tried && !tried.whole) return [{ ...note, text: `${none}, or it fails on every image: ${wait}, and none was looked at since`, since }]
     return [{ ...note, text: `${none}: ${wait}, and nothing was done since`, since }]
   })
 }

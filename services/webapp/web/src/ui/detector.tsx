@@ -1,6 +1,7 @@
 // What still waits for the detector, above what it has found.
 import { useState } from 'preact/hooks'
-import { failuresOf, notesOf, useProgress, type Known } from '../state/progress'
+import type { Progress } from '../api/types'
+import { failuresOf, notesOf, useProgress } from '../state/progress'
 import { inScope, useScope } from '../state/scope'
 import { useView } from '../state/view'
 import { Failures } from './failures'
@@ -13,7 +14,7 @@ export function DetectorNotes() {
   const view = useView()
   const scope = useScope()
   const progress = useProgress()
-  const [listed, setListed] = useState<Known | null>(null)
+  const [listed, setListed] = useState<Progress | null>(null)
   if (!progress || !scope || scope.devices.length === 0) return null
   if (progress.length === 0) {
     const images = inScope(scope.devices, view.devices).some((d) => d.images > 0)
