@@ -1,30 +1,27 @@
-// The colour scale of light: dark blue for night, through green, to yellow for noon; light on dark and dark on light alike
-// (after viridis, whose lightness rises evenly).
-const stops: readonly [number, number, number][] = [
-  [68, 1, 84],
-  [71, 44, 122],
-  [59, 81, 139],
-  [44, 113, 142],
-  [33, 144, 141],
-  [39, 173, 129],
-  [92, 200, 99],
-  [170, 220, 50],
-  [253, 231, 37],
-]
+// Colours that carry values. Those of light are dark blue for night, through green, to yellow for noon (after viridis, whose lightness
+// rises evenly), as far as they have a contrast of 3 to 1 with the page: its night is too dark for a dark one, its noon too light for
+// a light one.
+type Colour = readonly [number, number, number]
 
 const STEPS = 64
-const scale = Array.from({ length: STEPS }, (_, i) => {
-  const at = (i / (STEPS - 1)) * (stops.length - 1)
-  const low = Math.min(Math.floor(at), stops.length - 2)
-  const [a, b] = [stops[low], stops[low + 1]] as [[number, number, number], [number, number, number]]
-  const mix = (k: 0 | 1 | 2) => Math.round(a[k] + (b[k] - a[k]) * (at - low))
-  return `rgb(${mix(0)} ${mix(1)} ${mix(2)})`
-})
+
+function scaleOf(...stops: readonly Colour[]): readonly string[] {
+  return Array.from({ length: STEPS }, (_, i) => {
+    const at = (i / (STEPS - 1)) * (stops.length - 1)
+    const low = Math.min(Math.floor(at), stops.length - 2)
+    const [a, b] = [stops[low], stops[low + 1]] as [Colour, Colour]
+    const mix = (k: 0 | 1 | 2) => Math.round(a[k] + (b[k] - a[k]) * (at - low))
+    return `rgb(${mix(0)} ${mix(1)} ${mix(2)})`
+  })
+}
+
+const onLight = scaleOf([68, 1, 84], [71, 44, 122], [59, 81, 139], [40, 104, 140], [24, 122, 122], [34, 130, 78], [92, 134, 24], [142, 132, 0], [184, 124, 0])
+const onDark = scaleOf([136, 96, 214], [112, 120, 222], [76, 142, 214], [46, 160, 190], [38, 172, 152], [64, 186, 112], [128, 204, 74], [190, 220, 50], [253, 231, 37])
 
 /** The colour of a value between least and greatest. */
-export function lightColour(value: number, [least, greatest]: readonly [number, number]): string {
+export function lightColour(value: number, [least, greatest]: readonly [number, number], dark: boolean): string {
   const share = greatest > least ? (value - least) / (greatest - least) : 0
-  return scale[Math.max(0, Math.min(STEPS - 1, Math.round(share * (STEPS - 1))))] as string
+  return (dark ? onDark : onLight)[Math.max(0, Math.min(STEPS - 1, Math.round(share * (STEPS - 1))))] as string
 }
 
 /** Colours that can be told apart on either background, for devices on one chart. */

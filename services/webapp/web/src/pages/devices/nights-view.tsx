@@ -120,6 +120,7 @@ function Bars({ nights }: { nights: readonly NightCatch[] }) {
             <g key={n.night.evening}>
               <title>{title}</title>
               <rect class={of === null ? 'unknown' : 'whole'} x={i} width="1" height="100" />
+              {of === null && <rect class="unknown-foot" x={i} y="94" width="1" height="6" />}
               {of !== null && of > 0 && <rect class="caught-bar" x={i + 0.1} width="0.8" y={100 - (100 * of) / most} height={(100 * of) / most} />}
             </g>
           )

@@ -1,7 +1,7 @@
 import { afterEach, expect, it, vi } from 'vitest'
 import { areApart, compareOptions, tzDate, type Look } from './chart'
 
-const look: Look = { temperature: '', humidity: '', insects: '', grid: '', text: '', narrow: false }
+const look: Look = { temperature: '', humidity: '', insects: '', grid: '', text: '', dark: false, narrow: false }
 const of = (counts: boolean) => compareOptions({ width: 600, height: 300, look, zone: 'utc', window: () => [0, 1], counts, colours: ['#000000'] })
 
 it('an axis that counts has whole numbers from nought on, and room above the greatest', () => {

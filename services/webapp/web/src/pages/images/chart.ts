@@ -12,11 +12,12 @@ export interface Look {
   insects: string
   grid: string
   text: string
+  dark: boolean
   narrow: boolean
 }
 
 /** Colours as the style sheet has them now; a canvas does not follow it. */
-export function lookOf(element: Element, narrow: boolean): Look {
+export function lookOf(element: Element, dark: boolean, narrow: boolean): Look {
   const style = getComputedStyle(element)
   const colour = (name: string) => style.getPropertyValue(`--${name}`).trim()
   return {
@@ -25,6 +26,7 @@ export function lookOf(element: Element, narrow: boolean): Look {
     insects: colour('insects'),
     grid: colour('grid'),
     text: colour('muted'),
+    dark,
     narrow,
   }
 }
@@ -161,7 +163,7 @@ export function panelOptions(c: PanelChart): uPlot.Options {
       { ...axis(c.look, 'n', c.look.insects, 1, right), incrs: COUNTS },
     ],
     series: [{}, line('t', c.look.temperature), line('h', c.look.humidity), line('n', c.look.insects)],
-    hooks: { draw: [(u) => drawLight(u, c.series(), c.scales.light)] },
+    hooks: { draw: [(u) => drawLight(u, c.series(), c.scales.light, c.look.dark)] },
   }
 }
 
@@ -185,7 +187,7 @@ export function compareOptions(c: { width: number; height: number; look: Look; z
 }
 
 /** One square for an image, side by side where there are many. */
-function drawLight(u: uPlot, s: DeviceSeries, scale: Span): void {
+function drawLight(u: uPlot, s: DeviceSeries, scale: Span, dark: boolean): void {
   const light = s.values.light
   if (!light) return
   const ratio = uPlot.pxRatio
@@ -207,7 +209,7 @@ function drawLight(u: uPlot, s: DeviceSeries, scale: Span): void {
       while (next < s.time.length && ((s.time[next] as number) - t) * perSecond < ratio) next++ // those on the same pixel
       const room = next < s.time.length ? ((s.time[next] as number) - t) * perSecond : side
       const w = Math.max(ratio, Math.min(side, room))
-      u.ctx.fillStyle = lightColour(value, scale)
+      u.ctx.fillStyle = lightColour(value, scale, dark)
       u.ctx.fillRect(left + (t - min) * perSecond - w / 2, y, w, side)
     }
     i = next

@@ -29,7 +29,7 @@ export default function ImagesPage() {
   const [width, setWidth] = useState(0)
   const isDark = useStore(dark)
   const narrow = width < NARROW
-  const look = useMemo(() => lookOf(document.documentElement, narrow), [isDark, narrow])
+  const look = useMemo(() => lookOf(document.documentElement, isDark, narrow), [isDark, narrow])
 
   useLayoutEffect(() => {
     const element = root.current
@@ -121,14 +121,15 @@ export default function ImagesPage() {
 
 function Legend({ light }: { light: Span }) {
   const scale = useRef<HTMLCanvasElement>(null)
+  const isDark = useStore(dark)
   useEffect(() => {
     const context = scale.current?.getContext('2d')
     if (!context) return
     for (let x = 0; x < 64; x++) {
-      context.fillStyle = lightColour(x, [0, 63])
+      context.fillStyle = lightColour(x, [0, 63], isDark)
       context.fillRect(x, 0, 1, 10)
     }
-  }, [])
+  }, [isDark])
   const short = (v: number) => Number(v.toPrecision(2)).toString()
   return (
     <ul class="legend" aria-label="Legend">
