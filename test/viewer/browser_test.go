@@ -20,8 +20,8 @@ import (
 	"github.com/sticky-pi/sticky-pi-server/test/stack"
 )
 
-// within bounds every wait for the page: generous, since two cores run many tests at once.
-const within = 30 * time.Second
+// within bounds every wait for the page and for the browser's start: generous, since two cores may do much else.
+const within = 3 * time.Minute
 
 // A tab is one page in a browser of its own.
 type tab struct {
@@ -61,12 +61,12 @@ func open(t testing.TB, s *stack.Stack, size viewport) *tab {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
-		chromedp.WindowSize(size.width, size.height),
+		chromedp.WindowSize(size.width, size.height), chromedp.WSURLReadTimeout(within),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		// the tests ask nothing of the network but this machine
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 	)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
