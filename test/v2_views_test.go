@@ -260,15 +260,34 @@ func TestAPlotOfDaysThatAreNotWorkedOutIsRefusedUntilTheyAre(t *testing.T) {
 		// times alone are looked at
 		same(t, "images", float64(images), a.get("/v2/devices?start=2015-01-01&end=2020-01-01").only()["images"].(float64))
 		const body = `{"start":"2015-01-01","end":"2020-01-01","variables":["insects"],"width":100}`
-		refused, err := a.client.Do(a.request(http.MethodPost, "/v2/series", jsonType, strings.NewReader(body)))
-		if err != nil {
-			t.Fatal(err)
+		refused := 0
+		for patience := time.Now().Add(uidWithin); ; refused++ {
+			reply, err := a.client.Do(a.request(http.MethodPost, "/v2/series", jsonType, strings.NewReader(body)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(reply.Body)
+			_ = reply.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reply.StatusCode == http.StatusOK {
+				var plots []spi.Plot
+				if err := json.Unmarshal(text, &plots); err != nil || len(plots) != 1 || plots[0].Images != images {
+					t.Errorf("once they are worked out: %.300s, %v", text, err)
+				}
+				break
+			}
+			if after := reply.Header.Get("Retry-After"); reply.StatusCode != http.StatusServiceUnavailable || after != "5" || !strings.Contains(string(text), "worked out") {
+				t.Fatalf("%s, Retry-After %q: %s", reply.Status, after, text)
+			}
+			// each gets further: as far as the second one where the machine is quick, else for five seconds
+			if time.Now().After(patience) {
+				t.Fatalf("refused %d times", refused+1)
+			}
 		}
-		why, err := io.ReadAll(refused.Body)
-		_ = refused.Body.Close()
-		if after := refused.Header.Get("Retry-After"); err != nil || refused.StatusCode != http.StatusServiceUnavailable || after != "5" || !strings.Contains(string(why), "worked out") {
-			t.Errorf("%s, Retry-After %q: %s, %v", refused.Status, after, why, err)
+		if refused == 0 {
+			t.Error("the first time it is not refused")
 		}
-		same(t, "the second time", float64(images), a.post("/v2/series", body).only()["images"].(float64))
 	})
 }
