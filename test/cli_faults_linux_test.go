@@ -168,10 +168,12 @@ func TestTheCommandLineSaysWhyAServerCannotBeUsed(t *testing.T) {
 		newPerson(t).run("login", s.URL, "--user", stack.AdminName, "--password-file", os.DevNull).failed(1, "first line is empty")
 		newPerson(t).run("login", s.URL).failed(2, "--user")
 
-		fast := plainServer(t, front(t, s.URL, func(r *http.Response) { r.Header.Set("Date", now.Add(-3*time.Hour).UTC().Format(http.TimeFormat)) }))
-		login(fast.URL).done().says("3h0m0s ahead of the server's")
-		slow := plainServer(t, front(t, s.URL, func(r *http.Response) { r.Header.Set("Date", now.Add(6*time.Hour).UTC().Format(http.TimeFormat)) }))
-		login(slow.URL).done().says("6h0m0s behind the server's")
+		clock := func(off time.Duration) string { // that goes on: the time until a log-in is none of the difference
+			server := front(t, s.URL, func(r *http.Response) { r.Header.Set("Date", time.Now().Add(off).UTC().Format(http.TimeFormat)) })
+			return plainServer(t, server).URL
+		}
+		login(clock(-3 * time.Hour)).done().says("3h0m0s ahead of the server's")
+		login(clock(6 * time.Hour)).done().says("6h0m0s behind the server's")
 		ended := plainServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"token":"t","expiration":1600000000}`)
 		}))
