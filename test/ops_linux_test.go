@@ -34,6 +34,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest/ports"
 )
 
 const opsDomain = "pi.test"
@@ -143,14 +144,14 @@ func (o *ops) runBy(t *testing.T, stdin *os.File, folder string, args ...string)
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
+// freeTCPPort is one that nobody is given by chance: those of the system's own choice are given to others before they are used.
 func freeTCPPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Free(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return strconv.Itoa(port)
 }
 
 // certificate writes a certificate that ends at that time where certbot would.

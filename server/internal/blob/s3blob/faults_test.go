@@ -14,6 +14,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/blob"
 	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest"
+	"github.com/sticky-pi/sticky-pi-server/services/kit/kittest/ports"
 	"github.com/sticky-pi/sticky-pi-server/services/spi"
 )
 
@@ -54,7 +56,7 @@ func through(t *testing.T, fault func(w http.ResponseWriter, r *http.Request, pa
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fault(w, r, pass) }))
 	t.Cleanup(proxy.Close)
 	cfg.Endpoint = proxy.URL
-	cfg.Timeout = 5 * time.Second
+	cfg.Timeout = time.Minute
 	return mustNew(t, cfg)
 }
 
@@ -191,18 +193,15 @@ func TestAPutWhoseAnswerIsLostIsNoConflictWithItself(t *testing.T) {
 }
 
 func TestADeadServerIsUnavailable(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Free(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	refusing := config(inProcess.S3Access)
-	refusing.Endpoint = "http://" + l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	refusing.Endpoint = "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 
 	silent := config(inProcess.S3Access)
-	l, err = net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, nobody answers
+	l, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, nobody answers
 	if err != nil {
 		t.Fatal(err)
 	}

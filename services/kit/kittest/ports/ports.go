@@ -7,28 +7,53 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync"
 )
 
-// Free finds a port p such that p + each offset is free on every address. It keeps clear of the ports from which systems
-// make outgoing connections: one of those may be taken again between now and the server's start, or while it is stopped.
+// given are what this process holds of the ports it was given, as long as it lives: the UDP port of the same number, which no
+// server of a test uses. By it tests of other packages, which run at once, see a port that is given while nobody listens there:
+// before its server starts, and while a test has it stopped.
+var given struct {
+	sync.Mutex
+	all []net.PacketConn
+}
+
+// Free finds a port p such that p + each offset is free on every address, and is given to nobody else who asks. It keeps clear of
+// the ports from which systems make outgoing connections: one of those may be taken again between now and the server's start, or
+// while it is stopped.
 func Free(ctx context.Context, offsets ...int) (int, error) {
 	const attempts = 100
 	for range attempts {
 		p := 15_000 + rand.IntN(15_000) //nolint:gosec // no secret
-		if allFree(ctx, p, offsets) {
+		if take(ctx, p, offsets) {
 			return p, nil
 		}
 	}
 	return 0, errors.New("no free ports between 15000 and 30000")
 }
 
-func allFree(ctx context.Context, p int, offsets []int) bool {
+func take(ctx context.Context, p int, offsets []int) bool {
 	var lc net.ListenConfig
+	var held []net.PacketConn
 	for _, o := range offsets {
+		hold, err := lc.ListenPacket(ctx, "udp", fmt.Sprintf("127.0.0.1:%d", p+o))
+		if err != nil {
+			break
+		}
+		held = append(held, hold)
 		l, err := lc.Listen(ctx, "tcp", fmt.Sprintf(":%d", p+o))
 		if err != nil || l.Close() != nil {
-			return false
+			break
+		}
+		if len(held) == len(offsets) {
+			given.Lock()
+			defer given.Unlock()
+			given.all = append(given.all, held...)
+			return true
 		}
 	}
-	return true
+	for _, hold := range held {
+		_ = hold.Close() // nothing is lost with it
+	}
+	return false
 }
