@@ -366,19 +366,23 @@ func TestTheCommandLineAndWhatWasFoundOnImages(t *testing.T) {
 		}
 		always := spi.Series{Device: device, Start: spi.Datetime{Time: noon}, End: spi.Datetime{Time: noon.AddDate(0, 0, 1)}}
 		for range 3 {
-			leased, err := c.LeaseImages(t.Context(), spi.Metadata, spi.WorkRequest{Series: always, AlgoName: "failing-" + device, AlgoVersion: matcherVersion, Limit: 1})
-			if err != nil || len(leased) != 1 {
-				t.Fatalf("%d images leased, %v", len(leased), err)
-			}
+			var leased []spi.Image
+			awaitThat(t, "an image is leased", func() (string, bool) { // not while another test's images are being deleted
+				var err error
+				leased, err = c.LeaseImages(t.Context(), spi.Metadata, spi.WorkRequest{Series: always, AlgoName: "failing-" + device, AlgoVersion: matcherVersion, Limit: 1})
+				return fmt.Sprint(err), len(leased) == 1
+			})
 			if _, err := c.ReportFailures(t.Context(), spi.FailureReport{
 				ImageKey: spi.ImageKey{Device: device, Datetime: leased[0].Datetime}, AlgoName: "failing-" + device, AlgoVersion: matcherVersion, Reason: "\x1b[31mred",
 			}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if rows := p.threeForms("backlog", "failing-"+device); rows[0]["failed"] != 1.0 {
-			t.Errorf("backlog: %v", rows)
-		}
+		awaitThat(t, "the backlog has the failed image", func() (string, bool) { // what took long to count is told for a while longer
+			rows := p.run("backlog", "failing-"+device, "--json").rows()
+			return fmt.Sprint(rows), len(rows) == 1 && rows[0]["failed"] == 1.0
+		})
+		p.threeForms("backlog", "failing-"+device)
 		if rows := p.threeForms("failures", "--since", "2020", "-d", device, "--algorithm", "failing-"+device); len(rows) != 1 {
 			t.Errorf("failures: %v", rows)
 		}

@@ -69,9 +69,19 @@ func (s *shift) lease(version string, limit any) []row {
 	return rows
 }
 
-func (s *shift) backlog() row {
+// awaitBacklog waits until the backlog of the algorithm has these values: what took a busy machine long to count is told for a
+// while longer.
+func (s *shift) awaitBacklog(want row) {
 	s.t.Helper()
-	return s.call("/get_uid_backlog", row{"algo_name": s.algo}).only()
+	awaitThat(s.t, fmt.Sprintf("the backlog of %q has %v", s.algo, want), func() (string, bool) {
+		rows := s.call("/get_uid_backlog", row{"algo_name": s.algo}).rows()
+		for field, value := range want {
+			if len(rows) != 1 || rows[0][field] != value {
+				return fmt.Sprint(rows), false
+			}
+		}
+		return "", true
+	})
 }
 
 // annotate puts an annotation of each of the images.
@@ -119,17 +129,13 @@ func TestWorkIsLeasedNewestFirstAndEachImageOnce(t *testing.T) {
 		same(t, "the second, by another user", datesOf(newestFirst[64:]),
 			column(s.by(basic(stack.AdminName, stack.AdminPassword)).lease(version1, 500), "datetime"))
 		same(t, "the third", 0, len(s.lease(version1, nil)))
-		if got := s.backlog(); got["leased"] != 70.0 || got["failed"] != 0.0 || got["algo_version"] != version1 {
-			t.Errorf("backlog: %v", got)
-		}
+		s.awaitBacklog(row{"leased": 70.0, "failed": 0.0, "algo_version": version1})
 		// a row is one of get_images
 		same(t, "row", s.call("/get_images/metadata", newestFirst[0].key(spi.DateV1)).only(), first[0])
 
 		// an annotation ends a lease, and there is no work left with it
 		s.annotate(version1, first...)
-		if got := s.backlog(); got["leased"] != 6.0 {
-			t.Errorf("backlog: %v", got)
-		}
+		s.awaitBacklog(row{"leased": 6.0})
 		same(t, "after the annotations", 0, len(s.lease(version1, nil)))
 	})
 }
@@ -175,11 +181,9 @@ func TestAnImageIsWorkFromItsUploadToItsDeletion(t *testing.T) {
 		s.photos = append(s.photos, later)
 		leased := s.lease(version1, nil)
 		same(t, "after an upload", datesOf([]photo{later}), column(leased, "datetime"))
-		before := s.backlog()
+		s.awaitBacklog(row{"leased": 1.0})
 		a.call("/delete_images", later.key(spi.DateV1)).only()
-		after := s.backlog()
-		same(t, "leased before the deletion", 1.0, before["leased"].(float64))
-		same(t, "leased after it", 0.0, after["leased"].(float64))
+		s.awaitBacklog(row{"leased": 0.0})
 		s.put(later)
 		same(t, "uploaded again", datesOf([]photo{later}), column(s.lease(version1, nil), "datetime"))
 	})
@@ -221,9 +225,7 @@ func TestAnImageThatFailsThreeTimesWaitsForAPerson(t *testing.T) {
 		same(t, "leased after three failures", 0, len(s.lease(version1, nil)))
 		listed := s.call("/get_uid_failures", series).only()
 		same(t, "reason", "reason 3", listed.text("reason"))
-		if got := s.backlog(); got["failed"] != 1.0 {
-			t.Errorf("backlog: %v", got)
-		}
+		s.awaitBacklog(row{"failed": 1.0})
 		// of any algorithm, and of another
 		found := slices.ContainsFunc(s.call("/get_uid_failures", s.series).rows(), func(r row) bool { return r.text("algo_name") == s.algo })
 		same(t, "listed with those of all algorithms", true, found)
@@ -363,18 +365,14 @@ func TestAForgottenVersionMakesRoomForAnOlderOne(t *testing.T) {
 	s := newShift(t, newAPI(t, stack.Production(t, stack.Options{})), 3)
 	s.annotate(version1, s.lease(version1, nil)...)
 	same(t, "leased for the next version", 1, len(s.lease(version2, 1)))
-	if got := s.backlog(); got["waiting"] != 2.0 || got["leased"] != 1.0 || got["algo_version"] != version2 {
-		t.Errorf("backlog: %v", got)
-	}
+	s.awaitBacklog(row{"waiting": 2.0, "leased": 1.0, "algo_version": version2})
 	// the newer model is taken back
 	status, out := s.Run(t.Context(), t, "forget-version", s.algo)
 	if status != 0 || !strings.Contains(out, version2+" of "+s.algo+" is forgotten") {
 		t.Errorf("forget-version ends with %d:\n%s", status, out)
 	}
 	same(t, "leased for the older version", 0, len(s.lease(version1, nil)))
-	if got := s.backlog(); got["waiting"] != 0.0 || got["leased"] != 0.0 || got["algo_version"] != version1 {
-		t.Errorf("backlog: %v", got)
-	}
+	s.awaitBacklog(row{"waiting": 0.0, "leased": 0.0, "algo_version": version1})
 	status, out = s.Run(t.Context(), t, "forget-version", "nobody")
 	if status != 1 || !strings.Contains(out, "no detector called \"nobody\"") {
 		t.Errorf("of an algorithm that is not there: %d\n%s", status, out)
