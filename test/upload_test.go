@@ -37,6 +37,7 @@ type badLine struct {
 	random       *rand.Rand
 	faults       map[string]int
 	tokens       map[string]bool // that are over
+	client       int             // how many clients there have been: one that is killed reads no reply
 	acknowledged map[string]int  // files, by name: replies of status 200 that went to the client
 	stored       map[string]int  // files, by name: replies of status 200 that the server gave
 	again        []string        // files that came once more after they were acknowledged
@@ -66,7 +67,7 @@ func (l *badLine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault := l.random.IntN(100)
 	pause := time.Duration(l.random.IntN(10)) * time.Millisecond
 	token, password, _ := r.BasicAuth()
-	over := password == "" && l.tokens[token]
+	over, client := password == "" && l.tokens[token], l.client
 	if fault == 99 && password == "" {
 		l.tokens[token] = true
 	}
@@ -123,7 +124,7 @@ func (l *badLine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if answer.Code == http.StatusOK {
 		for _, name := range names {
 			l.stored[name]++
-			if !lost {
+			if !lost && client == l.client {
 				l.acknowledged[name]++
 			}
 		}
@@ -138,6 +139,13 @@ func (l *badLine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(answer.Code)
 	_, _ = w.Write(answer.Body.Bytes())
+}
+
+// nextClient says that the client so far is dead.
+func (l *badLine) nextClient() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.client++
 }
 
 func (l *badLine) storedSoFar() int {
@@ -237,6 +245,7 @@ func TestACardArrivesOverABadLineThoughTheUploadIsKilledAgainAndAgain(t *testing
 				t.Fatalf("it ended before it was killed: %v, %v: %s", err, <-ended, said.String())
 			}
 			<-ended
+			line.nextClient()
 		}
 		report := reportOf(t, p.run("upload", card, "--json").done())
 		if !report.Complete || report.Failed > 0 || report.Found != images || report.Uploaded+report.AlreadyThere != images {
