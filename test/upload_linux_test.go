@@ -147,9 +147,9 @@ func TestAWatchedCardIsUploadedUntilItIsEnough(t *testing.T) {
 func TestAnInterruptedUploadReportsAndTheNextOneGoesOn(t *testing.T) {
 	stack.SharedEach(t, func(t *testing.T, s *stack.Stack) {
 		card := t.TempDir()
-		sums := smallCard(t, card, 60)
+		sums := smallCard(t, card, 200) // a minute's, of which it is met in the first seconds
 		client, p := adminOf(t, s), uploaderOf(t, s.URL)
-		c := p.begin("upload", card, "--limit", "8KB/s", "--json") // of some 180 KB
+		c := p.begin("upload", card, "--limit", "8KB/s", "--json") // of some 600 KB
 		awaitThat(t, "some have arrived", func() (string, bool) {
 			n := len(storedSums(t, client, sums))
 			return fmt.Sprint(n), n >= 10
