@@ -33,7 +33,7 @@ const (
 )
 
 // startWithin bounds the wait for a process to be ready: generous, since two cores run many tests at once.
-const startWithin = 90 * time.Second
+const startWithin = 5 * time.Minute
 
 // Stack is a running server.
 type Stack struct {

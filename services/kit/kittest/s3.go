@@ -29,6 +29,9 @@ const VersityGWVersion = "v1.8.0"
 // VersityGWVariable names the environment variable with the path of the versitygw binary to test with.
 const VersityGWVariable = "STICKY_PI_VERSITYGW"
 
+// s3Timeout bounds a start or a stop, which take a fraction of a second where the machine does little else.
+const s3Timeout = 5 * time.Minute
+
 const s3HealthPath = "/_health"
 
 // ErrNoVersityGW says that versitygw is not installed and could not be built.
@@ -207,7 +210,7 @@ func (s *S3) Start(ctx context.Context) error {
 }
 
 func (s *S3) waitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, s3Timeout)
 	defer cancel()
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Endpoint+s3HealthPath, nil)
@@ -249,7 +252,7 @@ func (s *S3) stop(sig syscall.Signal) error {
 	}
 	select {
 	case <-s.exited:
-	case <-time.After(30 * time.Second):
+	case <-time.After(s3Timeout):
 		err = errors.Join(err, fmt.Errorf("kittest: versitygw did not end on %v", sig), s.cmd.Process.Kill())
 		<-s.exited
 	}
