@@ -124,6 +124,36 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
+// BenchmarkShortSeries reads 5,000 series of one row each that do not touch; of one device, or of all, most of them are empty.
+func BenchmarkShortSeries(b *testing.B) {
+	const devices, each, spans = 50, 2000, 5000
+	for name, open := range implementations {
+		b.Run(name, func(b *testing.B) {
+			s := open(b)
+			fillImages(b, s, devices, each)
+			for _, c := range []struct {
+				of     string
+				device func(i int) (device string, row int)
+				rows   int
+			}{
+				{"OneDevice", func(i int) (string, int) { return benchDevice(7), 2 * i }, each / 2},
+				{"EachDevice", func(i int) (string, int) { return benchDevice(i % devices), 2 * (i / devices) }, spans},
+				{"AllDevices", func(i int) (string, int) { return "%", 2 * i }, devices * each / 2},
+			} {
+				series := make([]store.Series, spans)
+				for i := range series {
+					device, row := c.device(i)
+					start := benchStart.Add(time.Duration(row) * 20 * time.Minute)
+					series[i] = store.Series{Device: device, Start: start, End: start.Add(20 * time.Minute)}
+				}
+				b.Run(c.of, func(b *testing.B) {
+					measure(b, c.rows, func(fn func(*store.Image) error) error { return s.ImageSeries(context.Background(), series, fn) })
+				})
+			}
+		})
+	}
+}
+
 // BenchmarkTableSize reads the same rows from tables of growing size: the time follows the rows read, not the table. Filling
 // the largest takes minutes: -bench 'TableSize/MariaDB/10000000'.
 func BenchmarkTableSize(b *testing.B) {

@@ -105,8 +105,9 @@ func sqliteDialect() dialect {
 			SELECT (SELECT MIN(t.device) FROM ` + table + ` t WHERE t.device > found.device) FROM found WHERE found.device IS NOT NULL
 		) SELECT device FROM found WHERE device IS NOT NULL`
 		},
-		sameHash:      "password_hash = ?",
-		termsPerQuery: 1,
+		sameHash:        "password_hash = ?",
+		termsPerQuery:   1,
+		prepareRepeated: true,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -229,6 +230,8 @@ func (s *Store) seriesPages(ctx context.Context, series []store.Series, from str
 	defer stop()
 	p := pages.Get().(*page)
 	defer p.free()
+	q := repeated{db: s.read, prepare: s.dialect.prepareRepeated}
+	defer q.close()
 	var batch []span // what the next query reads
 	ahead, more := next()
 	for {
@@ -240,7 +243,7 @@ func (s *Store) seriesPages(ctx context.Context, series []store.Series, from str
 			return nil
 		}
 		query, args := s.spanQuery(from, batch)
-		if err := p.fill(s.read.QueryContext(ctx, query, args...)); err != nil {
+		if err := p.fill(q.run(ctx, query, args)); err != nil {
 			return s.fail(ctx, err, "reading", "table images")
 		}
 		whole := batch
@@ -255,6 +258,35 @@ func (s *Store) seriesPages(ctx context.Context, series []store.Series, from str
 		if err := ctx.Err(); err != nil {
 			return s.fail(ctx, err, "reading", "table images")
 		}
+	}
+}
+
+// repeated runs queries of which many in a row are the same but for their arguments.
+type repeated struct {
+	db      *sql.DB
+	prepare bool
+	query   string    // the last one
+	stmt    *sql.Stmt // of it; nil where it ran but once
+}
+
+func (r *repeated) run(ctx context.Context, query string, args []any) (_ *sql.Rows, err error) {
+	if !r.prepare || query != r.query {
+		r.close()
+		r.query = query
+		return r.db.QueryContext(ctx, query, args...)
+	}
+	if r.stmt == nil {
+		if r.stmt, err = r.db.PrepareContext(ctx, query); err != nil {
+			return nil, err
+		}
+	}
+	return r.stmt.QueryContext(ctx, args...)
+}
+
+func (r *repeated) close() {
+	if r.stmt != nil {
+		_ = r.stmt.Close() // nothing was written by it
+		r.stmt = nil
 	}
 }
 
@@ -296,7 +328,8 @@ func rest(batch []span, read []store.Image) ([]span, error) {
 	return left, nil
 }
 
-// spanQuery reads a page of the batch's rows in the order of the unique index.
+// spanQuery reads a page of the batch's rows in the order of the unique index. The limit is no parameter: with one, SQLite plans
+// the query anew each time that it is bound.
 func (s *Store) spanQuery(from string, batch []span) (query string, args []any) {
 	var b strings.Builder
 	b.WriteString(from + "(")
@@ -308,8 +341,8 @@ func (s *Store) spanQuery(from string, batch []span) (query string, args []any) 
 		b.WriteString("(device = ? AND datetime >= ? AND datetime < ?)")
 		args = append(args, r.device, s.dialect.datetime(time.Unix(r.start, 0)), s.dialect.datetime(time.Unix(r.end, 0)))
 	}
-	b.WriteString(") ORDER BY device, datetime LIMIT ?")
-	return b.String(), append(args, pageRows)
+	b.WriteString(") ORDER BY device, datetime LIMIT " + strconv.Itoa(pageRows))
+	return b.String(), args
 }
 
 // maxExactDevices is up to how many devices are asked for by name without looking which of them there are.

@@ -68,6 +68,9 @@ type dialect struct {
 	// termsPerQuery is how many (device, range) terms one query may hold. They save round trips to a server; SQLite has
 	// none, and only a single range keeps its rows in the order of the index.
 	termsPerQuery int
+	// prepareRepeated says that a query which runs again and again costs less where it is prepared: planning is most of what a
+	// short one costs SQLite.
+	prepareRepeated bool
 	// lockName names an image's claim among all databases of the server; nil where locks are kept in the process.
 	lockName func(device string, datetime time.Time) string
 	// tuboidsLockName names the claim on a series of tuboids, likewise; nil where locks are kept in the process.
