@@ -15,6 +15,7 @@ export class ApiError extends Error {
 
 let mine = { user: '', proof: '' }
 let onSessionOver = () => {}
+let onHang = () => {}
 let askAgain = () => Promise.resolve()
 
 /** What state/session.ts hands over: whose session it is, with the proof of writes; what to do once the server says that it
@@ -25,6 +26,10 @@ export function useProof(user: string, proof: string): void {
 export function whenSessionIsOver(callback: () => void): void {
   onSessionOver = callback
 }
+/** What is to be done once a load was given up. */
+export function whenALoadHangs(callback: () => void): void {
+  onHang = callback
+}
 export function whenProofIsRefused(callback: () => Promise<void>): void {
   askAgain = callback
 }
@@ -32,11 +37,39 @@ export function whenProofIsRefused(callback: () => Promise<void>): void {
 export interface Options {
   method?: 'GET' | 'POST' | 'DELETE'
   body?: unknown
+  /** Of what is loaded, and not of what is written: it has a deadline. */
   signal?: AbortSignal
 }
 
+/** The signal of a load that several wait for: nobody gives it up before its deadline. */
+export const SHARED = new AbortController().signal
+
+/** How long a load may take, in milliseconds: the viewer's server gives the API as long to begin its reply. One that hangs would hold
+ * up all that wait for its end. */
+const LOADED_WITHIN = 120_000
+
 /** Asks this server and gives the JSON that it answers. Throws an ApiError, or the signal's AbortError. */
 export async function request<T>(path: string, options: Options = {}): Promise<T> {
+  const { signal } = options
+  if (!signal) return exchange(path, options)
+  const mine = new AbortController()
+  const end = () => mine.abort()
+  const timer = setTimeout(end, LOADED_WITHIN)
+  signal.addEventListener('abort', end)
+  if (signal.aborted) end()
+  try {
+    return await exchange<T>(path, { ...options, signal: mine.signal })
+  } catch (e) {
+    if (!mine.signal.aborted || signal.aborted) throw e
+    onHang()
+    throw new ApiError('network', 'The server has not answered within two minutes. Check the connection and try again.', 0)
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', end)
+  }
+}
+
+async function exchange<T>(path: string, options: Options): Promise<T> {
   const { method = 'GET', signal } = options
   const sent = mine
   let reply = await send(path, options)

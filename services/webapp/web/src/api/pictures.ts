@@ -1,7 +1,7 @@
 // Addresses of pictures: asked for when one is about to be shown, many in one request, and kept. They are stable, so that
 // the browser's own cache keeps the pictures.
 import { nameTime, parseTime, wireTime } from '../lib/time'
-import { api } from './http'
+import { api, SHARED } from './http'
 import type { Image, What } from './types'
 
 /** Keys of one request at most. */
@@ -73,6 +73,7 @@ async function ask(what: What, batch: Map<string, Waiting>): Promise<void> {
     const images = await api<Image[]>(`get_images/${what}`, {
       method: 'POST',
       body: [...batch.values()].map((w) => ({ device: w.device, datetime: wireTime(w.time) })),
+      signal: SHARED,
     })
     for (const image of images) {
       const key = keyOf(image.device, parseTime(image.datetime))

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { followScope, refresh, refreshArrived, refreshes, refreshNow, scope, showAll, slowRefreshes } from './scope'
+import { api } from '../api/http'
+import { followScope, refresh, refreshArrived, refreshes, refreshNow, scope, scopeError, showAll, slowRefreshes } from './scope'
 import { session } from './session'
 import { parseView, view, type View } from './view'
 
@@ -101,5 +102,32 @@ it('what waits for a load that fails is loaded in its place: nothing is asked fo
   view.set(parseView('/devices', address))
   await vi.advanceTimersByTimeAsync(60_000)
   expect(asked).toHaveLength(2)
+  session.set(null)
+})
+
+it('a load that the server never answers is given up, told of, and tried again by itself', async () => {
+  const asked: { signal: AbortSignal; answer: (reply: Response) => void }[] = []
+  vi.stubGlobal('window', globalThis)
+  vi.stubGlobal('fetch', (_: string, { signal }: { signal: AbortSignal }) => new Promise<Response>((answer, fail) => {
+    asked.push({ signal, answer })
+    signal.addEventListener('abort', () => fail(new DOMException('aborted', 'AbortError')))
+  }))
+  view.set(parseView('/images', '?from=2022-08-01&to=2022-08-02'))
+  session.set({ user: 'ana', role: 'admin' })
+  followScope()
+  await vi.advanceTimersByTimeAsync(119_000)
+  expect([asked.length, asked[0]?.signal.aborted, scopeError.value]).toEqual([1, false, null])
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect([asked[0]?.signal.aborted, scopeError.value?.message]).toEqual([true, 'The server has not answered within two minutes. Check the connection and try again.'])
+  await vi.advanceTimersByTimeAsync(10_000) // the longest that it waits the first time is 5 s
+  expect(asked).toHaveLength(2)
+  asked[1]?.answer(Response.json([]))
+  await vi.advanceTimersByTimeAsync(0)
+  expect([scopeError.value, scope.value?.devices]).toEqual([null, []])
+  // what is answered in time is not ended after it, and what is not asked by itself has it all asked for again
+  const other = api('v2/other', { signal: new AbortController().signal }).catch((e: unknown) => String(e))
+  const before = refreshes.value
+  await vi.advanceTimersByTimeAsync(130_000)
+  expect([asked[1]?.signal.aborted, await other, refreshes.value > before]).toEqual([false, 'Error: The server has not answered within two minutes. Check the connection and try again.', true])
   session.set(null)
 })

@@ -1,7 +1,7 @@
 // The devices and the number of images of the range: what the header counts, and what the chooser of devices lists. Pages
 // that need a device's state (GET /v2/devices) take it from here.
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { api, ApiError, isAbort } from '../api/http'
+import { api, ApiError, isAbort, whenALoadHangs } from '../api/http'
 import { getDevices } from '../api/devices'
 import { patiently } from '../api/patient'
 import type { DeviceState } from '../api/types'
@@ -102,11 +102,17 @@ function load(): void {
       const error = e instanceof ApiError ? e : new ApiError('internal', String(e), 0)
       scopeError.set(error)
       // a server that is away comes back: then everything is asked for again
-      if (error.status === 0 || error.status === 429 || error.status >= 500) retry = window.setTimeout(refresh, pause(++failures, error.retryAfter))
+      if (error.status === 0 || error.status === 429 || error.status >= 500) tryLater(error.retryAfter)
     } finally {
       if (!signal.aborted) loading.set(false)
     }
   })
+}
+
+/** Has everything asked for again after a while; `told` as in pause. */
+function tryLater(told = 0): void {
+  clearTimeout(retry)
+  retry = window.setTimeout(refresh, pause(++failures, told))
 }
 
 /** Asks for the devices again, and for nothing else: what says whether the server answers. */
@@ -156,6 +162,7 @@ export function stopFinding(): void {
 const patient = (path: string, options: { signal?: AbortSignal }) => patiently(() => api<DeviceState[]>(path, options), options.signal)
 
 export function followScope(): void {
+  whenALoadHangs(() => tryLater())
   session.follow(load)
   view.follow(load)
   refreshes.follow(load)

@@ -1,6 +1,6 @@
 // Tuboids, the addresses of their pictures, and their labels: asked for when they are about to be shown, and kept.
 import { useEffect, useState } from 'preact/hooks'
-import { api, ApiError, isAbort } from '../../api/http'
+import { api, ApiError, isAbort, SHARED } from '../../api/http'
 import type { Label, Shot, Span, Tuboid, TuboidData } from '../../api/types'
 import { useStore } from '../../lib/store'
 import { wireTime } from '../../lib/time'
@@ -47,7 +47,7 @@ function dataOf(span: Span): Promise<Map<string, TuboidData>> {
   const key = `${span.device.toLowerCase()} ${span.start_datetime} ${span.end_datetime}`
   const found = series.get(key)
   if (found && Date.now() - found.at < KEEP) return found.data
-  const data = api<TuboidData[]>('get_tiled_tuboid_series/data', { method: 'POST', body: [span] }).then((all) => new Map(all.map((t) => [t.tuboid_id.toLowerCase(), t])))
+  const data = api<TuboidData[]>('get_tiled_tuboid_series/data', { method: 'POST', body: [span], signal: SHARED }).then((all) => new Map(all.map((t) => [t.tuboid_id.toLowerCase(), t])))
   series.delete(key)
   series.set(key, { at: Date.now(), data })
   data.catch(() => series.delete(key)) // to be asked for again
