@@ -177,7 +177,7 @@ func (b *tab) waitFor(expression string) {
 		switch {
 		case err == nil:
 			return
-		case ctx.Err() == nil && strings.Contains(err.Error(), "Cannot find context"): // of the page that was left just now
+		case ctx.Err() == nil && (strings.Contains(err.Error(), "Cannot find context") || strings.Contains(err.Error(), "target navigated")): // of the page that was left just now
 		default:
 			b.fatal(err)
 		}

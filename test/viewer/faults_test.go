@@ -23,6 +23,8 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/heapprofiler"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/chromedp"
 
@@ -385,6 +387,66 @@ func TestASlowAPIIsWaitedFor(t *testing.T) {
 	release()
 	b.waitFor(`document.querySelector('main .empty') !== null && document.querySelector('main .busy') === null`)
 	b.quiet()
+}
+
+func TestALoadThatIsNeverAnsweredIsGivenUpAndTriedAgain(t *testing.T) {
+	_, c, w, b := openRemote(t, "/images?"+juneRange, 2)
+	// the two minutes pass in a second
+	call(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `{ const set = setTimeout; window.setTimeout = (f, ms, ...args) => set(f, ms === 120000 ? 1000 : ms, ...args) }`,
+	})
+	b.do(chromedp.Navigate(b.url + "/images?" + juneRange))
+	b.waitFor(countIs(2) + ` && document.querySelector('.panel .u-over') !== null && ` + isLive)
+	eval[bool](b, `window.notReloaded = true`)
+	release := w.hold()
+	series(t, c, "0a5bb6f4", june.Add(time.Hour), 1) // which the page asks for by itself
+	b.waitFor(`[...document.querySelectorAll('[role=alert]')].some((e) => e.innerText.includes('has not answered within two minutes'))`)
+	b.look("hangs")
+	if !eval[bool](b, `document.querySelector('.panel .u-over') !== null`) {
+		t.Error("what was there is shown no more")
+	}
+	release()
+	b.waitFor(countIs(3) + ` && document.querySelectorAll('.panel').length === 2 && ` + saysFine)
+	if !eval[bool](b, untouched) {
+		t.Error("the page was loaded anew")
+	}
+}
+
+func TestAPageWhoseCodeOrStyleWasLostIsLoadedByItself(t *testing.T) {
+	s := start(t)
+	series(t, client(t, s), device, june, 2)
+	for _, lost := range []string{"users-*.js", "users-*.css"} {
+		t.Run(lost, func(t *testing.T) {
+			b := open(t, s, desktop)
+			b.logIn("/images?"+juneRange, stack.AdminName, stack.AdminPassword)
+			b.waitFor(`document.querySelector('.panel .u-over') !== null`)
+			block := func(patterns ...*network.BlockPattern) {
+				call(b, network.SetBlockedURLs, network.SetBlockedURLsParams{URLPatterns: patterns})
+			}
+			const said = `document.querySelector('main [role=alert]')?.innerText.includes('This page could not be loaded')`
+			styled := `document.querySelector('.users') !== null && [...document.styleSheets].some((s) => s.href?.includes('/users-'))`
+			eval[bool](b, `window.notReloaded = true`)
+			block(&network.BlockPattern{URLPattern: "*://*:*/assets/" + lost, Block: true})
+			b.do(chromedp.Click(`nav a[href^="/users"]`))
+			b.waitFor(said)
+			block()
+			b.waitFor(styled)
+			if eval[bool](b, untouched) {
+				t.Error("the page was not loaded anew")
+			}
+			// lost again, it is left to a button
+			b.do(chromedp.Navigate(b.url + "/images?" + juneRange))
+			b.waitFor(`document.querySelector('.panel .u-over') !== null`)
+			call(b, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
+			block(&network.BlockPattern{URLPattern: "*://*:*/assets/" + lost, Block: true})
+			b.do(chromedp.Click(`nav a[href^="/users"]`))
+			b.waitFor(said)
+			b.look("lost-code")
+			block()
+			b.press(`main [role=alert] button`, `Try again`)
+			b.waitFor(styled)
+		})
+	}
 }
 
 func TestAnImageThatCouldNotBeLoadedIsLoadedOnceTheAPIIsBack(t *testing.T) {

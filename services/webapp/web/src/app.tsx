@@ -1,6 +1,7 @@
 import type { ComponentType } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
-import { ApiError } from './api/http'
+import { ApiError, request } from './api/http'
+import { pause } from './lib/pause'
 import { useStore } from './lib/store'
 import { count, zoneName, zoneNames, type Zone } from './lib/time'
 import { HOME, pages, type Page } from './pages/registry'
@@ -112,13 +113,39 @@ function PageView({ page }: { page: Page }) {
   const [Component, set] = useState<ComponentType | null>(null)
   const [error, setError] = useState<Error | null>(null)
   useEffect(() => {
+    const mine = new AbortController()
     page.load().then(
       (module) => set(() => module.default),
-      () => setError(new Error('This page could not be loaded: the server may have been updated.')),
+      () => {
+        setError(new Error('This page could not be loaded: the network may have changed, or the server been updated.'))
+        void reloadOnce(mine.signal)
+      },
     )
+    return () => mine.abort()
   }, [page])
   if (error) return <ErrorBox error={error} retry={() => location.reload()} />
   return Component ? <Component /> : <Busy what="Loading…" />
+}
+
+/** How long one reload by itself has to be enough, in milliseconds. */
+const RELOADED_FOR = 5 * 60_000
+
+/** Loads all anew as soon as the server answers, unless that was done just now: a browser need not ask again for code that it has
+ * failed to load, nor does the code for its style sheet. The address holds all that is shown. */
+async function reloadOnce(signal: AbortSignal): Promise<void> {
+  const name = 'reloaded'
+  try {
+    if (Date.now() - Number(sessionStorage.getItem(name)) < RELOADED_FOR) return
+    for (let tries = 1; ; tries++) {
+      await new Promise((done) => setTimeout(done, pause(tries)))
+      if (await request('/session', { signal }).then(() => true, () => signal.aborted)) break
+    }
+    if (signal.aborted) return
+    sessionStorage.setItem(name, String(Date.now()))
+  } catch {
+    return // a browser that keeps nothing would do it again and again
+  }
+  location.reload()
 }
 
 function NoPage() {
