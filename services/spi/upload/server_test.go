@@ -249,12 +249,15 @@ func newTrial(t *testing.T, s *server, o Options) *trial {
 	return x
 }
 
-// failed is how many files failed so far.
-func (x *trial) failed() (n int) {
+// failed is how many files failed so far, or how often.
+func (x *trial) failed() int { return x.failedOf("") }
+
+// failedOf is how often that file failed so far; any where it is "".
+func (x *trial) failedOf(path string) (n int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, o := range x.outcomes {
-		if o.Action == Failed {
+		if o.Action == Failed && (path == "" || o.Path == path) {
 			n++
 		}
 	}

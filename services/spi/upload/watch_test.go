@@ -32,11 +32,11 @@ func watching(t *testing.T, x *trial, paths ...string) (stop func() Report) {
 
 func await(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for range 1000 {
+	const long = 5 * time.Minute // for a machine that does much else
+	for began := time.Now(); time.Since(began) < long; time.Sleep(20 * time.Millisecond) {
 		if is() {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	t.Fatalf("waited too long for: %s", what)
 }
@@ -71,7 +71,8 @@ func TestAWatchedFolderIsUploadedAsFilesAppear(t *testing.T) {
 	// a bad one, which gets better
 	late := filepath.Join(dir, spitest.Name("5c173ff5", at(0)))
 	put(t, late, picture(52)[:100])
-	await(t, "the bad file's failure", func() bool { return x.failed() == 1 })
+	// the slow one may have failed too, where the machine wrote it more slowly than files have to stay the same
+	await(t, "the bad file's failure", func() bool { return x.failedOf(late) == 1 })
 	put(t, late, picture(52))
 	await(t, "the mended file", func() bool { return len(s.stored()) == 6 })
 	r := stop()
