@@ -57,6 +57,12 @@ func TestMetricsCountRequestsByRoute(t *testing.T) {
 		a.post("/"+newDevice(), "")
 		a.get("/healthz").ok()
 		after := a.metrics()
+		// streams of earlier tests, whose ends the server may notice only now
+		for name := range after {
+			if strings.Contains(name, `{endpoint="/v2/events"`) {
+				delete(after, name)
+			}
+		}
 		same(t, "requests", metrics{
 			`request_count_total{endpoint="/get_images/:what",http_status="200",method="POST"}`: 2,
 			`request_count_total{endpoint="/get_images/:what",http_status="400",method="POST"}`: 1,
