@@ -235,7 +235,11 @@ func TestFailedLogInsAreLimitedByUser(t *testing.T) {
 		if refused < 5 {
 			t.Errorf("limited after %d wrong passwords: people mistype", refused)
 		}
-		a.as(basic(strings.ToUpper(victim), "one more guess")).post("/get_token", "").refused(http.StatusTooManyRequests)
+		again := a.as(basic(strings.ToUpper(victim), "one more guess")).post("/get_token", "")
+		if again.status == http.StatusUnauthorized { // one more attempt came due just now
+			again = a.as(basic(strings.ToUpper(victim), "one more guess")).post("/get_token", "")
+		}
+		again.refused(http.StatusTooManyRequests)
 		a.as(basic(other, userPassword)).token() // from the same address
 		loggedIn.token()
 		a.as(bearer(token)).token()
