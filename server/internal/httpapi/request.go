@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"mime"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -307,6 +308,9 @@ func badJSON(err error) error {
 	if e := tooLarge(err); e != nil {
 		return e
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return tooSlow(err)
+	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return spi.Errorf(spi.CodeInvalid, "the JSON body ends too early")
 	}
@@ -315,6 +319,11 @@ func badJSON(err error) error {
 		return spi.Errorf(spi.CodeInvalid, "the body is not valid JSON: %v", syntax)
 	}
 	return spi.Wrap(spi.CodeInvalid, err, "the body cannot be read as JSON")
+}
+
+// tooSlow is the answer to a body that the HTTP server has stopped waiting for.
+func tooSlow(err error) error {
+	return spi.Wrap(spi.CodeUnavailable, err, "the body came too slowly, or not at all for a minute: send it again")
 }
 
 func tooLarge(err error) error {

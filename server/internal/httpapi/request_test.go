@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -108,6 +110,25 @@ func TestAMistakeNamesTheElementAndTheField(t *testing.T) {
 	_, _, err := readAll(requestOf(t, strings.NewReader("a=b"), "application/x-www-form-urlencoded"))
 	if err == nil || spi.CodeOf(err) != spi.CodeUnsupportedMedia {
 		t.Errorf("a form: got %v", err)
+	}
+}
+
+func TestABodyThatCameTooSlowlyIsToBeSentAgain(t *testing.T) {
+	list := func(body io.Reader) error {
+		_, err := elements(requestOf(t, body, "application/json"), func(*element) error { return nil })
+		return err
+	}
+	form := func(body io.Reader) error {
+		_, err := readForm(body, "b", -1, 1000)
+		return err
+	}
+	const part = "--b\r\nContent-Disposition: form-data; name=\"a.jpg\"\r\n\r\nits begin"
+	for begun, read := range map[string]func(io.Reader) error{"": list, "[": list, `[{"device":"5c`: list, "--": form, part: form} {
+		late := &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}
+		err := read(io.MultiReader(strings.NewReader(begun), iotest.ErrReader(late)))
+		if err == nil || spi.CodeOf(err) != spi.CodeUnavailable || !strings.Contains(err.Error(), "too slowly") {
+			t.Errorf("%q, and nothing more: %v", begun, err)
+		}
 	}
 }
 

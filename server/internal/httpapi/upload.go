@@ -204,6 +204,8 @@ func badForm(err error) error {
 	switch {
 	case errors.As(err, &e):
 		return e
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return tooSlow(err)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return spi.Wrap(spi.CodeInvalid, err, "the form ends too early: nothing of it was stored")
 	}

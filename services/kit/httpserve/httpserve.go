@@ -19,18 +19,31 @@ const (
 	headerTimeout  = 10 * time.Second
 	idleTimeout    = 2 * time.Minute // longer than nginx keeps its upstream connections (60 s), so that it never writes to a closed one
 	maxHeaderBytes = 64 << 10
-	// stall is how long a connection may make no progress at all while a body is read or written: a phone on a bad line
-	// passes, somebody who holds connections open does not.
-	stall = 60 * time.Second
 	// Grace is how long requests in flight may take to finish once the server is told to stop.
 	Grace = 30 * time.Second
 )
 
+// limits bound how slowly bodies may come: a phone on a bad line passes, somebody who holds connections open does not.
+type limits struct {
+	// stall is how long a connection may make no progress at all while a body is read or written.
+	stall time.Duration
+	// patience is how long a request's body may be waited for in all, and for each pace bytes of it that came a second more.
+	patience time.Duration
+	pace     int64
+}
+
+// usual are the limits of every server. A device on a slow mobile network, at 2 kB a second, is four times as fast as it must be.
+func usual() limits { return limits{stall: 60 * time.Second, patience: 5 * time.Minute, pace: 512} }
+
 // Run serves handler on the listener until ctx is done, then closes the listener, waits up to [Grace] for requests in
 // flight and gives nil. It owns the listener.
 func Run(ctx context.Context, log *slog.Logger, l net.Listener, handler http.Handler) error {
+	return run(ctx, log, l, handler, usual())
+}
+
+func run(ctx context.Context, log *slog.Logger, l net.Listener, handler http.Handler, of limits) error {
 	srv := &http.Server{
-		Handler:           progress(handler),
+		Handler:           progress(handler, of),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -59,46 +72,65 @@ func Run(ctx context.Context, log *slog.Logger, l net.Listener, handler http.Han
 }
 
 // progress sets read and write deadlines that move on as bytes do.
-func progress(next http.Handler) http.Handler {
+func progress(next http.Handler, of limits) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		// the last request on this connection may have left a deadline behind
 		_ = rc.SetWriteDeadline(time.Time{})
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &body{ReadCloser: r.Body, rc: rc}
+			r.Body = &body{ReadCloser: r.Body, rc: rc, limits: of}
 			// net/http itself reads what a handler leaves
-			_ = rc.SetReadDeadline(time.Now().Add(stall))
+			_ = rc.SetReadDeadline(time.Now().Add(of.stall))
 		}
-		pw := &writer{ResponseWriter: w, rc: rc}
+		pw := &writer{ResponseWriter: w, rc: rc, stall: of.stall}
 		// what net/http still has in its buffer is written after the handler has returned
-		defer func() { _ = rc.SetWriteDeadline(time.Now().Add(stall)) }()
+		defer func() { _ = rc.SetWriteDeadline(time.Now().Add(of.stall)) }()
 		next.ServeHTTP(pw, r)
 	})
 }
 
 type body struct {
 	io.ReadCloser
-	rc *http.ResponseController
+	rc     *http.ResponseController
+	limits limits
+	waited time.Duration // for the client
+	came   int64         // bytes
+	err    error         // that ended it
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	_ = b.rc.SetReadDeadline(time.Now().Add(stall))
+	if b.err != nil {
+		return 0, b.err
+	}
+	began := time.Now()
+	_ = b.rc.SetReadDeadline(began.Add(b.limits.wait(b.came, b.waited)))
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	b.waited += time.Since(began)
+	b.came += int64(n)
+	b.err = err
+	if errors.Is(err, io.EOF) {
 		// A deadline left standing would end the request's context while the reply is made: net/http goes on reading the
-		// connection to notice a client that hangs up.
+		// connection to notice a client that hangs up. Behind any other error it stays: net/http itself reads what is left of
+		// the body before it sends the reply.
 		_ = b.rc.SetReadDeadline(time.Time{})
 	}
 	return n, err
 }
 
+// wait is how long the next bytes of a body may be waited for, of which so many came in so long. It is negative where the body
+// came too slowly.
+func (l limits) wait(came int64, waited time.Duration) time.Duration {
+	return min(l.stall, l.patience+time.Duration(came/l.pace)*time.Second-waited)
+}
+
 type writer struct {
 	http.ResponseWriter
-	rc *http.ResponseController
+	rc    *http.ResponseController
+	stall time.Duration
 }
 
 func (w *writer) Write(p []byte) (int, error) {
-	_ = w.rc.SetWriteDeadline(time.Now().Add(stall))
+	_ = w.rc.SetWriteDeadline(time.Now().Add(w.stall))
 	return w.ResponseWriter.Write(p)
 }
 

@@ -1,12 +1,16 @@
 package httpserve_test
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -158,6 +162,101 @@ func TestABodyThatNobodyReadsIsNotWaitedForWithoutEnd(t *testing.T) {
 			if err := c.Close(); err != nil {
 				t.Error(err)
 			}
+			stop()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestABodyIsWaitedForAsLongAsItComes(t *testing.T) {
+	const photograph = 2 << 20
+	for name, test := range map[string]struct {
+		bytes int64         // that come at a time ...
+		every time.Duration // ... so often
+		whole int64         // bytes of the body
+		taken bool
+	}{
+		"a photograph at 2 kB a second":             {2000, time.Second, photograph, true},
+		"at 600 bytes a second":                     {600, time.Second, photograph, true},
+		"at 2 kB a second, after a break each time": {110_000, 55 * time.Second, photograph, true},
+		"a short body that comes at the last":       {100, 59 * time.Second, 100, true},
+		"nothing for more than a minute":            {photograph / 2, 61 * time.Second, photograph, false},
+		"a byte a minute":                           {1, 59 * time.Second, photograph, false},
+		"a byte a minute, of few":                   {1, 59 * time.Second, 6, false},
+		"a byte a second":                           {1, time.Second, photograph, false},
+		"400 bytes a second":                        {400, time.Second, photograph, false},
+	} {
+		came, waited, taken := int64(0), time.Duration(0), true
+		for came < test.whole && taken {
+			taken = httpserve.Wait(came, waited) >= test.every
+			came, waited = came+test.bytes, waited+test.every
+		}
+		if taken != test.taken {
+			t.Errorf("%s: taken: %v, want %v; %d bytes came in %s", name, taken, test.taken, came, waited)
+		}
+	}
+}
+
+func TestASlowClientIsAnsweredAndLosesItsConnection(t *testing.T) {
+	for name, test := range map[string]struct {
+		stall, patience time.Duration
+		more            bool // comes byte by byte; else nothing does
+	}{
+		"silent":     {50 * time.Millisecond, time.Hour, false},
+		"a trickler": {time.Hour, 50 * time.Millisecond, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := httpserve.Listen(t.Context(), "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			done, failed := make(chan error, 1), make(chan error, 2)
+			go func() {
+				done <- httpserve.RunWithin(ctx, slog.New(slog.DiscardHandler), l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					for range 2 { // what is left of the body is read before an error is sent
+						_, err := io.Copy(io.Discard, r.Body)
+						failed <- err
+					}
+					w.WriteHeader(http.StatusBadRequest)
+				}), test.stall, test.patience, 1<<20)
+			}()
+			c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\nbegun"); err != nil {
+				t.Fatal(err)
+			}
+			var sending sync.WaitGroup
+			if test.more {
+				sending.Go(func() {
+					for err := error(nil); err == nil; time.Sleep(5 * time.Millisecond) {
+						_, err = io.WriteString(c, "x")
+					}
+				})
+			}
+			_ = c.SetReadDeadline(time.Now().Add(2 * time.Minute)) // so that a server that never answers fails the test
+			reply, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reply.StatusCode != http.StatusBadRequest || !reply.Close {
+				t.Errorf("status %d, closes: %v", reply.StatusCode, reply.Close)
+			}
+			for range 2 {
+				if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("the body ended with %v", err)
+				}
+			}
+			_, err = io.Copy(io.Discard, c)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection stays open")
+			}
+			_ = c.Close()
+			sending.Wait()
 			stop()
 			if err := <-done; err != nil {
 				t.Error(err)
