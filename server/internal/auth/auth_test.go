@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sticky-pi/sticky-pi-server/server/internal/auth"
@@ -391,6 +392,37 @@ func TestAnOldHashIsReplacedOnceByABurstOfLogIns(t *testing.T) {
 	if _, err := a.Password(t.Context(), "ana", "old stack password", "192.0.2.1"); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestTheTimeOfARefusalDoesNotTellWhoHasAnOldAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // where only waiting takes time, and hashing takes none
+		a, db, _ := setUp(t)
+		add(t, a, db, "bo", "bo's password")
+		refused := func(name string) time.Duration {
+			began := time.Now()
+			_, err := a.Password(t.Context(), name, "wrong", "192.0.2.1")
+			wantCode(t, err, spi.CodeUnauthorized)
+			return time.Since(began)
+		}
+		for _, name := range []string{"bo", "nobody"} {
+			if took := refused(name); took != 0 {
+				t.Errorf("%s waits for %s though there is no old account", name, took)
+			}
+		}
+		addHash(t, db, "ana", oldHash)
+		for _, name := range []string{"ana", "bo", "nobody"} {
+			if took := refused(name); took != time.Second {
+				t.Errorf("%s waits for %s, want a second as all others", name, took)
+			}
+		}
+		began := time.Now()
+		if _, err := a.Password(t.Context(), "ana", "old stack password", "192.0.2.1"); err != nil || time.Since(began) != 0 {
+			t.Errorf("the right password: %v after %s", err, time.Since(began))
+		}
+		if took := refused("ana"); took != 0 {
+			t.Errorf("ana waits for %s though her hash was replaced", took)
+		}
+	})
 }
 
 // overtaken has something happen to the account while a log-in is about to replace its old hash.

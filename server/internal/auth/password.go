@@ -41,7 +41,7 @@ func newHash(password string) (string, error) {
 // checkPassword says whether the password is right, and whether the hash is of today's kind and cost. A hash that cannot
 // be read is an error: that account's row is damaged.
 func checkPassword(hash, password string) (right, current bool, err error) {
-	if strings.HasPrefix(hash, "$argon2id$") {
+	if isArgon2id(hash) {
 		return checkArgon2id(hash, password)
 	}
 	digest, err := shacrypt.Decode(hash)
@@ -50,6 +50,8 @@ func checkPassword(hash, password string) (right, current bool, err error) {
 	}
 	return digest.Match(password), false, nil
 }
+
+func isArgon2id(hash string) bool { return strings.HasPrefix(hash, "$argon2id$") }
 
 func checkArgon2id(hash, password string) (right, current bool, err error) {
 	var version int

@@ -83,6 +83,11 @@ func (a *accounts) UserByID(context.Context, int64) (store.User, error) {
 func (a *accounts) UserByName(ctx context.Context, _ string) (store.User, error) {
 	return a.UserByID(ctx, 0)
 }
+
+func (a *accounts) Users(context.Context, func(*store.User) bool) ([]store.User, error) {
+	return nil, nil
+}
+
 func (a *accounts) SwapPasswordHash(context.Context, int64, string, string) (bool, error) {
 	return false, nil
 }
