@@ -10,9 +10,13 @@ import (
 	"sync"
 )
 
-// given are what this process holds of the ports it was given, as long as it lives: the UDP port of the same number, which no
-// server of a test uses. By it tests of other packages, which run at once, see a port that is given while nobody listens there:
-// before its server starts, and while a test has it stopped.
+// Beyond the ports that are given lies a UDP port for each, which no server of a test uses: those of the same number may be asked
+// for names.
+const beyond = 30_000
+
+// given are what this process holds of the ports it was given, as long as it lives: for each the UDP port beyond. By it tests of
+// other packages, which run at once, see a port that is given while nobody listens there: before its server starts, and while a
+// test has it stopped.
 var given struct {
 	sync.Mutex
 	all []net.PacketConn
@@ -36,7 +40,7 @@ func take(ctx context.Context, p int, offsets []int) bool {
 	var lc net.ListenConfig
 	var held []net.PacketConn
 	for _, o := range offsets {
-		hold, err := lc.ListenPacket(ctx, "udp", fmt.Sprintf("127.0.0.1:%d", p+o))
+		hold, err := lc.ListenPacket(ctx, "udp", fmt.Sprintf("127.0.0.1:%d", p+o+beyond))
 		if err != nil {
 			break
 		}

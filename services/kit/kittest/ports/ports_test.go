@@ -1,6 +1,7 @@
 package ports
 
 import (
+	"errors"
 	"net"
 	"strconv"
 	"testing"
@@ -16,12 +17,18 @@ func TestAPortIsGivenOnceThoughNobodyListensThere(t *testing.T) {
 			t.Errorf("port %d + %d is given again", p, offset)
 		}
 		var lc net.ListenConfig
-		l, err := lc.Listen(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p+offset)))
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(p+offset))
+		l, err := lc.Listen(t.Context(), "tcp", address)
 		if err != nil {
 			t.Errorf("who it was given to cannot listen: %v", err)
 			continue
 		}
-		if err := l.Close(); err != nil {
+		names, err := lc.ListenPacket(t.Context(), "udp", address)
+		if err != nil {
+			t.Errorf("nor be asked for names there: %v", err)
+			continue
+		}
+		if err := errors.Join(l.Close(), names.Close()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -52,7 +59,7 @@ func TestWhatIsInUseIsNotGivenAndNothingIsKeptOfIt(t *testing.T) {
 		t.Errorf("port %d is given while it is listened on", p+1)
 	}
 	for _, left := range []int{p, p + 1} {
-		hold, err := lc.ListenPacket(t.Context(), "udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(left)))
+		hold, err := lc.ListenPacket(t.Context(), "udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(left+beyond)))
 		if err != nil {
 			t.Errorf("port %d is held though it was not given: %v", left, err)
 			continue
