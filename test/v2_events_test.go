@@ -66,7 +66,7 @@ func nextEvent(t *testing.T, lines *bufio.Scanner, device string) string {
 }
 
 func eventContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // of patience, for a server that is busy
+	ctx, cancel := context.WithTimeout(t.Context(), comesWithin) // of patience, for a server that is busy
 	t.Cleanup(cancel)
 	return ctx
 }
