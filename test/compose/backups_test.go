@@ -150,7 +150,7 @@ func (c *composed) testDatabaseBackup(t *testing.T, photos *photographs, stored 
 		t.Errorf("fsck, an hour later: %v, %d objects left over, want %d:\n%s", err, got, 3*len(lost), out)
 	}
 	for _, file := range lost {
-		eventually(t, time.Minute, func() error { // a machine that does much else may ask for patience
+		eventually(t, 5*time.Minute, func() error { // a machine that does much else may ask for patience
 			_, err := admin.PutImage(t.Context(), file)
 			if err != nil {
 				log, _ := exec.CommandContext(t.Context(), "docker", "logs", "--since", "1m", c.name(t, "spi_api")).CombinedOutput()
@@ -232,9 +232,10 @@ func (c *composed) interrupted(t *testing.T, dir string, interrupt func(group in
 			t.Errorf("the copy goes on in containers %v", left)
 		}
 		t.Logf("%d objects of the backup were there, now %d", before, filesBelow(t, objects, nil))
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		t.Fatalf("it does not end; so far:\n%s", <-ended)
+		<-ended
+		t.Fatalf("it does not end; so far:\n%s", out)
 	}
 }
 

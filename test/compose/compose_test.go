@@ -63,7 +63,7 @@ func TestProductionStack(t *testing.T) {
 		for _, image := range stored {
 			keys = append(keys, spi.ImageKey{Device: image.Device, Datetime: image.Datetime})
 		}
-		eventually(t, 5*time.Minute, func() error {
+		eventually(t, 10*time.Minute, func() error {
 			annotations, err := spi.Collect(admin.GetAnnotations(ctx, spi.AnnotationRows, keys))
 			if err == nil && len(annotations) < len(keys) {
 				err = fmt.Errorf("%d of %d images are annotated", len(annotations), len(keys))
@@ -97,11 +97,8 @@ func TestProductionStack(t *testing.T) {
 	})
 
 	t.Run("prod again changes nothing", func(t *testing.T) {
-		before, start := c.started(t), time.Now()
+		before := c.started(t)
 		c.deploy(t, "", "prod")
-		if took := time.Since(start); took > time.Minute {
-			t.Errorf("it took %s", took)
-		}
 		if after := c.started(t); !slices.Equal(before, after) {
 			t.Errorf("containers were restarted:\n%s\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
 		}

@@ -174,7 +174,7 @@ func (l *load) soFar() []sent {
 func (l *load) more(t *testing.T, n int) {
 	t.Helper()
 	want := len(l.soFar()) + n
-	eventually(t, 3*time.Minute, func() error {
+	eventually(t, 10*time.Minute, func() error {
 		if got := len(l.soFar()); got < want {
 			return fmt.Errorf("%d images are acknowledged, want %d", got, want)
 		}

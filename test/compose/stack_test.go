@@ -109,7 +109,7 @@ func newComposed(t *testing.T) *composed {
 		"HTTP_PORT="+strconv.Itoa(c.httpPort), "HTTPS_PORT="+strconv.Itoa(c.httpsPort), "DB_BUFFER_POOL=64M", "DEBUG=true",
 	)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Minute)
 		defer cancel()
 		for _, args := range [][]string{
 			// by name: the last one may have been started from the copy of an older version
@@ -288,7 +288,7 @@ func (c *composed) startACME(t *testing.T) {
 	pool.AppendCertsFromPEM(certificate)
 	insecure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // loopback
 	var root []byte
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, 5*time.Minute, func() error {
 		reply, err := insecure.Get(fmt.Sprintf("https://127.0.0.1:%d/roots/0", management))
 		if err != nil {
 			return err

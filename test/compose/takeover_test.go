@@ -52,7 +52,7 @@ func (c *composed) testExternalDatabase(t *testing.T, admin *spi.Client) {
 		return out
 	}
 	listening := "--protocol=tcp --host=" + c.host + " --port=" + port + " --user=" + user
-	eventually(t, time.Minute, func() error {
+	eventually(t, 5*time.Minute, func() error {
 		args := append([]string{"exec", "-e", "MYSQL_PWD=" + composePassword, name, "mariadb"}, strings.Fields(listening)...)
 		out, err := exec.CommandContext(t.Context(), "docker", append(args, "--skip-ssl-verify-server-cert", "-e", "SELECT 1")...).CombinedOutput()
 		if err != nil {
@@ -181,7 +181,7 @@ func (c *composed) withVersityGW(t *testing.T, do func(client *s3.Client)) {
 		BaseEndpoint: aws.String("http://127.0.0.1:" + port), Region: "us-east-1", UsePathStyle: true,
 		Credentials: credentials.NewStaticCredentialsProvider(access, secret, ""),
 	})
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, 5*time.Minute, func() error {
 		_, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: bucket})
 		return err
 	})

@@ -22,7 +22,7 @@ import (
 
 // testViewer goes the way of a browser: through nginx and the viewer to the API, and to S3 for the pictures.
 func (c *composed) testViewer(t *testing.T, password string, stored []spi.Image) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	client := c.http(t)
 	var err error
