@@ -55,7 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 }
 
 // patience ends a test that hangs; no test measures time.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 func background(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

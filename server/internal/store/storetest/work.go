@@ -858,7 +858,7 @@ func testCrew(t *testing.T, s store.Store) {
 	if testing.Short() {
 		t.Skip("stores 5,000 images; run without -short")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	defer cancel()
 	var users []int64
 	for w := range workers {
