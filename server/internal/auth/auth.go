@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"runtime"
@@ -33,14 +34,15 @@ import (
 // Times and numbers that users notice; docs/PROTOCOL.md names them.
 const (
 	TokenLife   = 24 * time.Hour
-	rememberFor = 5 * time.Minute  // a verified password is not hashed again for so long
-	failures    = 10               // wrong passwords in a row before 429 ...
-	refill      = 30 * time.Second // ... and then one more attempt each
-	remembered  = 10_000           // pairs, and (user, host) counts, kept at most
-	maxWaiting  = 256              // log-ins that wait for their hash; those beyond are told to try again ...
-	maxOfOne    = 32               // ... as are those of one host
-	retryLogin  = 5 * time.Second  // what they are to wait
-	refusal     = time.Second      // what a refusal takes at least while accounts have old hashes
+	rememberFor = 5 * time.Minute      // a verified password is not hashed again for so long
+	failures    = 10                   // wrong passwords in a row before 429 ...
+	refill      = 30 * time.Second     // ... and then one more attempt each
+	remembered  = 10_000               // pairs, and (user, host) counts, kept at most
+	maxWaiting  = 256                  // log-ins that wait for their hash; those beyond are told to try again ...
+	maxOfOne    = 32                   // ... as are those of one host
+	retryLogin  = 5 * time.Second      // what they are to wait
+	refusal     = time.Second          // what a refusal takes at least while accounts have old hashes ...
+	refusalByte = 3 * time.Millisecond // ... and for each byte of the password: those take longer for longer ones
 )
 
 // MaxPassword bounds a password's length in bytes, since hashing takes time in proportion.
@@ -156,7 +158,12 @@ func (a *Authenticator) Password(ctx context.Context, username, password, client
 	}
 	// A burst of the same pair costs one hash. It does not end with the request that happened to be first.
 	flight := a.flights.DoChan(username+"\x00"+host(client)+"\x00"+string(pair[:]), func() (any, error) {
-		return a.verify(context.WithoutCancel(ctx), user, known, username, password, client)
+		ctx, began := context.WithoutCancel(ctx), time.Now()
+		user, err := a.verify(ctx, user, known, username, password, client)
+		if errors.Is(err, errWrongPassword) {
+			a.takeAsLong(ctx, began, len(password))
+		}
+		return user, err
 	})
 	select {
 	case <-ctx.Done():
@@ -170,7 +177,6 @@ func (a *Authenticator) Password(ctx context.Context, username, password, client
 }
 
 func (a *Authenticator) verify(ctx context.Context, user store.User, known bool, username, password, client string) (store.User, error) {
-	began := time.Now()
 	from := host(client)
 	who := strings.ToLower(username) + "\x00" + from
 	if !a.waiting.enter(from) {
@@ -211,7 +217,6 @@ func (a *Authenticator) verify(ctx context.Context, user store.User, known bool,
 		return store.User{}, err
 	case !right || !known:
 		a.log.InfoContext(ctx, "log-in refused", "user", username, "known", known, "client", client)
-		a.takeAsLong(ctx, began)
 		return store.User{}, errWrongPassword
 	}
 	a.failed.Remove(who)
@@ -219,13 +224,13 @@ func (a *Authenticator) verify(ctx context.Context, user store.User, known bool,
 	return user, nil
 }
 
-// takeAsLong ends when a refused log-in that began then has taken as long as any other. A hash of the old stack takes three times as
-// long to check as one of today, or as that of nobody: without this, the time would tell who has such an account. It waits, since
-// to hash more would help those who keep the server busy with guesses.
-func (a *Authenticator) takeAsLong(ctx context.Context, began time.Time) {
+// takeAsLong ends when a log-in that began then, and is refused, has taken as long as any other. A hash of the old stack takes three
+// times as long to check as one of today, or as that of nobody, and with a long password thirty times: without this, the time
+// would tell who has such an account. It waits, since to hash more would help those who keep the server busy with guesses.
+func (a *Authenticator) takeAsLong(ctx context.Context, began time.Time, passwordLen int) {
 	old, err := a.accounts.Users(ctx, func(u *store.User) bool { return !isArgon2id(u.PasswordHash) })
 	if err != nil || len(old) > 0 {
-		time.Sleep(refusal - time.Since(began))
+		time.Sleep(refusal + time.Duration(passwordLen)*refusalByte - time.Since(began))
 	}
 }
 
