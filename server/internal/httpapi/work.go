@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -147,13 +148,13 @@ func (a *api) retryFailures(c *gin.Context, _ *store.User) error {
 }
 
 func (a *api) getBacklog(c *gin.Context, _ *store.User) error {
-	asked := map[string]bool{} // by name; "" stands for all
+	asked := map[string]bool{} // by name, which is compared without case; "" stands for all
 	format, err := elements(c, func(e *element) error {
 		name := ""
 		if e.has("algo_name") {
 			name = algoName(e)
 		}
-		asked[name] = true
+		asked[strings.ToLower(name)] = true
 		return nil
 	})
 	if err != nil {
@@ -169,7 +170,7 @@ func (a *api) getBacklog(c *gin.Context, _ *store.User) error {
 		return err
 	}
 	if len(asked) > 0 && !asked[""] {
-		backlogs = slices.DeleteFunc(backlogs, func(b store.Backlog) bool { return !asked[b.AlgoName] })
+		backlogs = slices.DeleteFunc(backlogs, func(b store.Backlog) bool { return !asked[strings.ToLower(b.AlgoName)] })
 	}
 	l := newList(c, format)
 	for i := range backlogs {
