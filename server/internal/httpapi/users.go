@@ -170,10 +170,10 @@ func (a *api) resetPassword(c *gin.Context, by *store.User) error {
 	}
 	for i, r := range resets {
 		if users[i].PasswordHash, err = a.Auth.HashPassword(ctx, r.password); err != nil {
-			return err
+			return ofElement(i, len(resets), err)
 		}
 		if err := a.Store.SetPasswordHash(ctx, users[i].ID, users[i].PasswordHash); err != nil {
-			return err
+			return ofElement(i, len(resets), err)
 		}
 	}
 	return replyUsers(c, users, format)
