@@ -39,6 +39,7 @@ func Free(ctx context.Context, offsets ...int) (int, error) {
 func take(ctx context.Context, p int, offsets []int) bool {
 	var lc net.ListenConfig
 	var held []net.PacketConn
+	free := 0
 	for _, o := range offsets {
 		hold, err := lc.ListenPacket(ctx, "udp", fmt.Sprintf("127.0.0.1:%d", p+o+beyond))
 		if err != nil {
@@ -49,15 +50,16 @@ func take(ctx context.Context, p int, offsets []int) bool {
 		if err != nil || l.Close() != nil {
 			break
 		}
-		if len(held) == len(offsets) {
-			given.Lock()
-			defer given.Unlock()
-			given.all = append(given.all, held...)
-			return true
+		free++
+	}
+	if free < len(offsets) {
+		for _, hold := range held {
+			_ = hold.Close() // nothing is lost with it
 		}
+		return false
 	}
-	for _, hold := range held {
-		_ = hold.Close() // nothing is lost with it
-	}
-	return false
+	given.Lock()
+	defer given.Unlock()
+	given.all = append(given.all, held...)
+	return true
 }
