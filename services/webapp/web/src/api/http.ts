@@ -44,9 +44,9 @@ export interface Options {
 /** The signal of a load that several wait for: nobody gives it up before its deadline. */
 export const SHARED = new AbortController().signal
 
-/** How long a load may take, in milliseconds: the viewer's server gives the API as long to begin its reply. One that hangs would hold
- * up all that wait for its end. */
-const LOADED_WITHIN = 120_000
+/** For how long nothing of a reply may come, in milliseconds: the viewer's server gives the API as long to begin it. A load that hangs
+ * would hold up all that wait for its end; one over a slow line goes on. */
+const HANGS_AFTER = 120_000
 
 /** Asks this server and gives the JSON that it answers. Throws an ApiError, or the signal's AbortError. */
 export async function request<T>(path: string, options: Options = {}): Promise<T> {
@@ -54,22 +54,27 @@ export async function request<T>(path: string, options: Options = {}): Promise<T
   if (!signal) return exchange(path, options)
   const mine = new AbortController()
   const end = () => mine.abort()
-  const timer = setTimeout(end, LOADED_WITHIN)
+  let timer = setTimeout(end, HANGS_AFTER)
+  const arrives = () => {
+    clearTimeout(timer)
+    timer = setTimeout(end, HANGS_AFTER)
+  }
   signal.addEventListener('abort', end)
   if (signal.aborted) end()
   try {
-    return await exchange<T>(path, { ...options, signal: mine.signal })
+    return await exchange<T>(path, { ...options, signal: mine.signal }, arrives)
   } catch (e) {
     if (!mine.signal.aborted || signal.aborted) throw e
     onHang()
-    throw new ApiError('network', 'The server has not answered within two minutes. Check the connection and try again.', 0)
+    throw new ApiError('network', 'Nothing came from the server for two minutes. Check the connection and try again.', 0)
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', end)
   }
 }
 
-async function exchange<T>(path: string, options: Options): Promise<T> {
+/** `arrives` is called with every part of the reply. */
+async function exchange<T>(path: string, options: Options, arrives?: () => void): Promise<T> {
   const { method = 'GET', signal } = options
   const sent = mine
   let reply = await send(path, options)
@@ -81,11 +86,21 @@ async function exchange<T>(path: string, options: Options): Promise<T> {
   if (reply.status === 204) return undefined as T
   if (!reply.ok) throw await failure(reply, path)
   try {
-    return (await reply.json()) as T
+    return (await (arrives ? watched(reply, arrives) : reply).json()) as T
   } catch (e) {
     if (signal?.aborted) throw e
     throw new ApiError('network', 'The reply broke off. Try again.', reply.status)
   }
+}
+
+function watched(reply: Response, arrives: () => void): Response {
+  const parts = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+    transform(part, to) {
+      arrives()
+      to.enqueue(part)
+    },
+  })
+  return new Response(reply.body?.pipeThrough(parts))
 }
 
 async function send(path: string, { method = 'GET', body, signal }: Options): Promise<Response> {
