@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { api } from './http'
+import { api, isAbort } from './http'
 
 beforeEach(() => vi.useFakeTimers())
 afterEach(() => {
@@ -7,12 +7,13 @@ afterEach(() => {
   vi.unstubAllGlobals()
 })
 
-/** A server whose reply comes in parts, each so many milliseconds after the one before; the last of them, or silence. */
+/** A server whose reply comes in parts, each so many milliseconds after the one before; the last of them, or silence. One that is given
+ * up ends as Chromium ends it. */
 function slowly(parts: string[], every: number, ends: boolean): void {
   vi.stubGlobal('fetch', (_: string, { signal }: { signal: AbortSignal }) => {
     const body = new ReadableStream<Uint8Array>({
       async start(to) {
-        signal.addEventListener('abort', () => to.error(signal.reason))
+        signal.addEventListener('abort', () => to.error(new TypeError('Failed to fetch')))
         for (const part of parts) {
           await new Promise((done) => setTimeout(done, every))
           to.enqueue(new TextEncoder().encode(part))
@@ -40,4 +41,13 @@ it('a reply of which nothing more comes is given up', async () => {
   expect(over).toBe(false)
   await vi.advanceTimersByTimeAsync(2_000)
   expect([over, await reply]).toEqual([true, 'Error: Nothing came from the server for two minutes. Check the connection and try again.'])
+})
+
+it('a load that nobody waits for any more, while its reply comes, has not failed', async () => {
+  slowly(['[1', ',2'], 100_000, false)
+  const mine = new AbortController()
+  const reply = api('v2/devices', { signal: mine.signal }).catch(isAbort)
+  await vi.advanceTimersByTimeAsync(150_000)
+  mine.abort()
+  expect(await reply).toBe(true)
 })

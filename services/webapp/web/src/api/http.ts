@@ -64,7 +64,8 @@ export async function request<T>(path: string, options: Options = {}): Promise<T
   try {
     return await exchange<T>(path, { ...options, signal: mine.signal }, arrives)
   } catch (e) {
-    if (!mine.signal.aborted || signal.aborted) throw e
+    signal.throwIfAborted() // a browser may say no more of the reply that it was reading than that it failed
+    if (!mine.signal.aborted) throw e
     onHang()
     throw new ApiError('network', 'Nothing came from the server for two minutes. Check the connection and try again.', 0)
   } finally {
