@@ -158,10 +158,10 @@ func (a *Authenticator) Password(ctx context.Context, username, password, client
 	}
 	// A burst of the same pair costs one hash. It does not end with the request that happened to be first.
 	flight := a.flights.DoChan(username+"\x00"+host(client)+"\x00"+string(pair[:]), func() (any, error) {
-		ctx, began := context.WithoutCancel(ctx), time.Now()
-		user, err := a.verify(ctx, user, known, username, password, client)
+		ctx := context.WithoutCancel(ctx)
+		user, turn, err := a.verify(ctx, user, known, username, password, client)
 		if errors.Is(err, errWrongPassword) {
-			a.takeAsLong(ctx, began, len(password))
+			a.takeAsLong(ctx, turn, len(password))
 		}
 		return user, err
 	})
@@ -176,13 +176,14 @@ func (a *Authenticator) Password(ctx context.Context, username, password, client
 	}
 }
 
-func (a *Authenticator) verify(ctx context.Context, user store.User, known bool, username, password, client string) (store.User, error) {
+// verify checks the password of that user, or of nobody, once it is this log-in's turn to be hashed: since when, it says too.
+func (a *Authenticator) verify(ctx context.Context, user store.User, known bool, username, password, client string) (_ store.User, turn time.Time, err error) {
 	from := host(client)
 	who := strings.ToLower(username) + "\x00" + from
 	if !a.waiting.enter(from) {
 		e := spi.Errorf(spi.CodeUnavailable, "too many log-ins at once: try again")
 		e.RetryAfter = retryLogin
-		return store.User{}, e
+		return store.User{}, turn, e
 	}
 	defer a.waiting.leave(from)
 	limit, ok := a.failed.Get(who)
@@ -197,15 +198,16 @@ func (a *Authenticator) verify(ctx context.Context, user store.User, known bool,
 		missing := 1 - limit.TokensAt(now)
 		e := spi.Errorf(spi.CodeRateLimited, "too many failed log-ins of this user from this address: wait and try again")
 		e.RetryAfter = time.Duration(missing * float64(refill)).Round(time.Second)
-		return store.User{}, e
+		return store.User{}, turn, e
 	}
 	if err := a.hashing.Acquire(ctx, 1); err != nil {
-		return store.User{}, err
+		return store.User{}, turn, err
 	}
+	turn = time.Now()
 	if known && a.remembers(a.pair(&user, password)) { // since it waited
 		a.hashing.Release(1)
 		a.failed.Remove(who)
-		return user, nil
+		return user, turn, nil
 	}
 	right, current, err := checkPassword(user.PasswordHash, password)
 	if err == nil && right && known && !current {
@@ -214,23 +216,23 @@ func (a *Authenticator) verify(ctx context.Context, user store.User, known bool,
 	a.hashed()
 	switch {
 	case err != nil:
-		return store.User{}, err
+		return store.User{}, turn, err
 	case !right || !known:
 		a.log.InfoContext(ctx, "log-in refused", "user", username, "known", known, "client", client)
-		return store.User{}, errWrongPassword
+		return store.User{}, turn, errWrongPassword
 	}
 	a.failed.Remove(who)
 	a.verified.Add(a.pair(&user, password), a.now().Add(rememberFor))
-	return user, nil
+	return user, turn, nil
 }
 
-// takeAsLong ends when a log-in that began then, and is refused, has taken as long as any other. A hash of the old stack takes three
+// takeAsLong ends when a log-in whose turn came then, and which is refused, has taken as long as any other. A hash of the old stack takes three
 // times as long to check as one of today, or as that of nobody, and with a long password thirty times: without this, the time
 // would tell who has such an account. It waits, since to hash more would help those who keep the server busy with guesses.
-func (a *Authenticator) takeAsLong(ctx context.Context, began time.Time, passwordLen int) {
+func (a *Authenticator) takeAsLong(ctx context.Context, turn time.Time, passwordLen int) {
 	old, err := a.accounts.Users(ctx, func(u *store.User) bool { return !isArgon2id(u.PasswordHash) })
 	if err != nil || len(old) > 0 {
-		time.Sleep(refusal + time.Duration(passwordLen)*refusalByte - time.Since(began))
+		time.Sleep(refusal + time.Duration(passwordLen)*refusalByte - time.Since(turn))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -424,6 +425,38 @@ func TestTheTimeOfARefusalDoesNotTellWhoHasAnOldAccount(t *testing.T) {
 		if took := refused("ana", "wrong"); took != 0 {
 			t.Errorf("ana waits for %s though her hash was replaced", took)
 		}
+	})
+}
+
+func TestARefusalThatWaitedForItsTurnTellsNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const busy = time.Minute
+		db := &overtaken{open(t), func(context.Context, int64) error {
+			time.Sleep(busy)
+			return nil
+		}}
+		a, err := auth.New(db, "key", quiet, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addHash(t, db.Store, "ana", oldHash)
+		addHash(t, db.Store, "bo", oldHash)
+		var logIns sync.WaitGroup
+		for i := range max(2, runtime.GOMAXPROCS(0)) { // as many as are hashed at a time
+			logIns.Go(func() {
+				if _, err := a.Password(t.Context(), "ana", "old stack password", fmt.Sprintf("192.0.2.%d", i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		began := time.Now()
+		_, err = a.Password(t.Context(), "nobody", "wrong", "198.51.100.1")
+		wantCode(t, err, spi.CodeUnauthorized)
+		if took, want := time.Since(began), busy+1015*time.Millisecond; took != want {
+			t.Errorf("refused after %s, want %s: as long after its turn as where nobody is before it", took, want)
+		}
+		logIns.Wait()
 	})
 }
 
