@@ -226,9 +226,9 @@ func (a *Authenticator) verify(ctx context.Context, user store.User, known bool,
 	return user, turn, nil
 }
 
-// takeAsLong ends when a log-in whose turn came then, and which is refused, has taken as long as any other. A hash of the old stack takes three
-// times as long to check as one of today, or as that of nobody, and with a long password thirty times: without this, the time
-// would tell who has such an account. It waits, since to hash more would help those who keep the server busy with guesses.
+// takeAsLong ends when a log-in whose turn came then, and that is refused, has taken as long as any other. A hash of the old stack
+// takes three times as long to check as one of today, or as that of nobody, and with a long password thirty times: without this,
+// the time would tell who has such an account. It waits, since to hash more would help those who keep the server busy with guesses.
 func (a *Authenticator) takeAsLong(ctx context.Context, turn time.Time, passwordLen int) {
 	old, err := a.accounts.Users(ctx, func(u *store.User) bool { return !isArgon2id(u.PasswordHash) })
 	if err != nil || len(old) > 0 {
