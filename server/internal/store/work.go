@@ -110,8 +110,8 @@ type Progress struct {
 	// LeasedUntil is when the last of the leases ends.
 	LeasedUntil sql.Null[time.Time]
 	// LastFailed is when an image failed last, of those that failed too often, and FailedInARow how many of these failed after
-	// LastAnnotated, or all where that is not valid. Of more than 10,000 so many are looked at: the first and the last in the
-	// order of leases.
+	// LastAnnotated, or after all annotations that were not looked at where that is not valid. Of more than 10,000 so many are
+	// looked at: the first and the last in the order of leases.
 	LastFailed   sql.Null[time.Time]
 	FailedInARow int64
 }

@@ -638,3 +638,49 @@ func TestIDsThatLeapOftenAreCountedToTheEnd(t *testing.T) {
 		})
 	}
 }
+
+// TestFailuresOfAnAlgorithmWhoseAnnotationsAreOldAreInARowIfTheyAreNewer has annotated 10,000 images of another since.
+func TestFailuresOfAnAlgorithmWhoseAnnotationsAreOldAreInARowIfTheyAreNewer(t *testing.T) {
+	const annotated, passed, last = 10, 20, 30 // hours
+	at := func(hours int) time.Time { return workNow.Add(time.Duration(hours) * time.Hour) }
+	for name, open := range implementations {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			fillImages(t, s, 1, 5)
+			images := leaseImages(t, s, uidRequest(newWorker(t, s), uidVersion))
+			annotate := func(i store.Image, algo string, hours int) {
+				t.Helper()
+				n := storetest.Annotation(i, algo, uidVersion)
+				n.DatetimeCreated = at(hours)
+				if _, err := s.AddAnnotations(context.Background(), []store.NewAnnotation{n}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i, hours := range []int{annotated - 1, annotated + 1, passed + 1} {
+				for range 3 {
+					f := store.Failure{Device: images[i].Device, Datetime: images[i].Datetime, AlgoName: "uid", AlgoVersion: uidVersion, Reason: "it is dark", DatetimeLast: at(hours)}
+					if _, err := s.AddFailure(context.Background(), f, 3); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			inARow := func(want int64, known bool) {
+				t.Helper()
+				p, err := s.Progress(context.Background(), 100)
+				if err != nil || len(p) != 1 {
+					t.Fatalf("%+v, %v", p, err)
+				}
+				if p[0].FailedInARow != want || p[0].LastAnnotated.Valid != known || !p[0].LastFailed.V.Equal(at(passed+1)) {
+					t.Errorf("%+v, want %d in a row", p[0], want)
+				}
+			}
+			inARow(3, false)
+			annotate(images[3], "uid", annotated)
+			annotate(images[0], "other", passed)
+			annotate(images[1], "other", last)
+			inARow(2, true)
+			mustExec(t, writer(s), "UPDATE uid_annotations SET id = id + 10000 WHERE parent_image_id = ?", images[1].ID)
+			inARow(1, false)
+		})
+	}
+}

@@ -150,13 +150,22 @@ func (s *Store) activity(ctx context.Context, a *algorithm, first int64, p *stor
 	return nil
 }
 
-// failedLast says when an image failed last, and how many did since the newest annotation.
+// failedLast says when an image failed last, and how many did since the newest annotation. Where that is not known it may be as new
+// as those that were not looked at.
 func (s *Store) failedLast(ctx context.Context, a *algorithm, p *store.Progress) error {
+	since := p.LastAnnotated.V
+	if !p.LastAnnotated.Valid {
+		err := s.read.QueryRowContext(ctx, "SELECT datetime_created FROM uid_annotations"+s.dialect.useIndex("PRIMARY")+
+			" WHERE id <= (SELECT MAX(id) FROM uid_annotations) - ? ORDER BY id DESC LIMIT 1", annotationsLookedAt).Scan(&intoTime{&since})
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+	}
 	end := func(order string) string {
 		return "SELECT * FROM (SELECT image_id, failed_datetime FROM uid_intents" + s.dialect.useIndex("intent_order") +
 			" WHERE algorithm_id = ? AND state = ? ORDER BY best_time" + order + ", datetime" + order + ", image_id" + order + " LIMIT ?) AS part"
 	}
 	return s.read.QueryRowContext(ctx, "SELECT MAX(failed_datetime), COUNT(CASE WHEN failed_datetime > ? THEN 1 END) FROM ("+
-		end("")+" UNION "+end(" DESC")+") AS both_ends", s.dialect.datetime(p.LastAnnotated.V), a.id, failed, failuresLookedAt, a.id, failed, failuresLookedAt).
+		end("")+" UNION "+end(" DESC")+") AS both_ends", s.dialect.datetime(since), a.id, failed, failuresLookedAt, a.id, failed, failuresLookedAt).
 		Scan(&intoNullTime{&p.LastFailed}, &p.FailedInARow)
 }
