@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"syscall"
 	"time"
 )
@@ -108,10 +109,10 @@ func (b *body) Read(p []byte) (int, error) {
 	b.waited += time.Since(began)
 	b.came += int64(n)
 	b.err = err
-	if errors.Is(err, io.EOF) {
-		// A deadline left standing would end the request's context while the reply is made: net/http goes on reading the
-		// connection to notice a client that hangs up. Behind any other error it stays: net/http itself reads what is left of
-		// the body before it sends the reply.
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		// A deadline left standing would end the request's context while the reply is made, or that of the connection's next
+		// request where this body is read late: net/http goes on reading the connection to notice a client that hangs up. One
+		// that has passed stays: net/http itself reads what is left of the body before it sends the reply.
 		_ = b.rc.SetReadDeadline(time.Time{})
 	}
 	return n, err

@@ -265,6 +265,57 @@ func TestASlowClientIsAnsweredAndLosesItsConnection(t *testing.T) {
 	}
 }
 
+// TestABodyThatIsReadLateDoesNotEndTheNextRequest has a body read after its request is over, as a reverse proxy's transport may
+// where the reply came first.
+func TestABodyThatIsReadLateDoesNotEndTheNextRequest(t *testing.T) {
+	const stall = 20 * time.Millisecond
+	l, err := httpserve.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	var first io.Reader
+	go func() {
+		done <- httpserve.RunWithin(ctx, slog.New(slog.DiscardHandler), l, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if first == nil {
+				first = r.Body
+				return
+			}
+			if _, err := first.Read(make([]byte, 1)); !errors.Is(err, http.ErrBodyReadAfterClose) {
+				t.Errorf("read late: %v", err)
+			}
+			select {
+			case <-r.Context().Done():
+				t.Error("the next request of the connection was ended")
+			case <-time.After(10 * stall):
+			}
+		}), stall, time.Hour, 1<<20)
+	}()
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	replies := bufio.NewReader(c)
+	for _, request := range []string{"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"} {
+		if _, err := io.WriteString(c, request); err != nil {
+			t.Fatal(err)
+		}
+		reply, err := http.ReadResponse(replies, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reply.StatusCode != http.StatusOK {
+			t.Errorf("status %d", reply.StatusCode)
+		}
+	}
+	_ = c.Close()
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestListenNamesTheAddressThatIsTaken(t *testing.T) {
 	l, err := httpserve.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
