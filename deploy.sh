@@ -1858,11 +1858,11 @@ cmd_test() {
 
     # without gotestsum the tests run all the same, only their skips are not listed
     if tool gotestsum gotest.tools/gotestsum $gotestsum_version; then
-        run_tests() { "$tools/gotestsum" --format pkgname --format-icons text --format-hide-empty-pkg -- "$@"; }
+        run_tests() { "$tools/gotestsum" --format pkgname --format-icons text --format-hide-empty-pkg -- -shuffle=on -timeout 60m "$@"; }
     else
         skipped="${skipped:+$skipped
 }skipped: the list of skipped tests, as gotestsum could not be installed"
-        run_tests() { go test "$@"; }
+        run_tests() { go test -shuffle=on -timeout 60m "$@"; }
     fi
 
     cd "$root"
@@ -1876,7 +1876,7 @@ cmd_test() {
     fi
     if [ "$only" = given ]; then
         say "go test ${race:-without -race}${tags:+ -tags $tags} $*"
-        run_tests $race -shuffle=on -timeout 60m -tags "$tags" "$@" </dev/null || failed="$failed tests"
+        run_tests $race -tags "$tags" "$@" </dev/null || failed="$failed tests"
     else
         all=$(packages) browser=test/viewer tagged=$(tagged_packages turbojpeg && tagged_packages onnx)
         say "go vet"
@@ -1887,22 +1887,23 @@ cmd_test() {
             users=$(printf '%s\n' "$tagged" | sed 's,\(/internal/[^/]*\)/.*,\1,; s,$,/...,' | sort -u)
             say "go test without cgo, libjpeg-turbo and onnxruntime"
             # shellcheck disable=SC2086
-            (export CGO_ENABLED=0 && run_tests -shuffle=on -timeout 60m $users "$@") </dev/null || failed="$failed tests-without-cgo"
+            (export CGO_ENABLED=0 && run_tests $users "$@") </dev/null || failed="$failed tests-without-cgo"
         fi
         if [ -n "$(experiment)" ]; then
             say "go test with the experiment simd"
             # shellcheck disable=SC2046
-            (GOEXPERIMENT=$(experiment) && export GOEXPERIMENT && run_tests -shuffle=on -timeout 60m $(tagged_packages goexperiment) "$@") </dev/null ||
+            (GOEXPERIMENT=$(experiment) && export GOEXPERIMENT && run_tests $(tagged_packages goexperiment) "$@") </dev/null ||
                 failed="$failed tests-with-simd"
         fi
         say "go test ${race:-without -race}${tags:+ -tags $tags}"
+        # shellcheck disable=SC2086
+        named=$(go list -tags "$tags" $all) || failed="$failed packages"
         # shellcheck disable=SC2046,SC2086
-        run_tests $race -shuffle=on -timeout 60m -tags "$tags" $(go list -tags "$tags" $all | grep -v "/$browser\$") "$@" </dev/null ||
-            failed="$failed tests"
+        run_tests $race -tags "$tags" $(printf '%s\n' "$named" | grep -v "/$browser\$") "$@" </dev/null || failed="$failed tests"
         # by itself: where containers come and go the machine's network changes, at which the browser ends what it is loading
         say "go test ${race:-without -race}${tags:+ -tags $tags} ./$browser"
         # shellcheck disable=SC2086
-        run_tests $race -shuffle=on -timeout 60m -tags "$tags" "./$browser" "$@" </dev/null || failed="$failed tests-in-a-browser"
+        run_tests $race -tags "$tags" "./$browser" "$@" </dev/null || failed="$failed tests-in-a-browser"
     fi
 
     say "summary (tests that skipped themselves are listed above, under Skipped, with their reasons)"
