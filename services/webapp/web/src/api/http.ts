@@ -52,8 +52,8 @@ const HANGS_AFTER = 120_000
 export async function request<T>(path: string, options: Options = {}): Promise<T> {
   const { signal } = options
   if (!signal) return exchange(path, options)
-  const mine = new AbortController()
-  const end = () => mine.abort()
+  const own = new AbortController()
+  const end = () => own.abort()
   let timer = setTimeout(end, HANGS_AFTER)
   const arrives = () => {
     clearTimeout(timer)
@@ -62,10 +62,10 @@ export async function request<T>(path: string, options: Options = {}): Promise<T
   signal.addEventListener('abort', end)
   if (signal.aborted) end()
   try {
-    return await exchange<T>(path, { ...options, signal: mine.signal }, arrives)
+    return await exchange<T>(path, { ...options, signal: own.signal }, arrives)
   } catch (e) {
     signal.throwIfAborted() // a browser may say no more of the reply that it was reading than that it failed
-    if (!mine.signal.aborted) throw e
+    if (!own.signal.aborted) throw e
     onHang()
     throw new ApiError('network', 'Nothing came from the server for two minutes. Check the connection and try again.', 0)
   } finally {
